@@ -1,0 +1,130 @@
+"""Files that survive a crash: flushes, atomic replacement, and a rename that never replaces.
+
+The only place that knows how each system makes a file and its name durable. It must not know what the files hold.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+def create_private(path: Path) -> BinaryIO:
+    """Create `path` for reading and writing, mode 0600. Raises FileExistsError when the name is taken."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
+    return os.fdopen(descriptor, "w+b", buffering=1 << 20)
+
+
+def flush_file(file: BinaryIO) -> None:
+    """Everything written to `file` is on the disk when this returns."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """The names in `folder` are on the disk when this returns. Windows has no such call, and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network and FUSE file systems have no flush for folders; the file's own flush has gone through.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def replace_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, mode 0600: after a crash it holds the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)
+    with create_private(temporary) as file:
+        file.write(content)
+        flush_file(file)
+    temporary.replace(path)
+    flush_folder(path.parent)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append one line to a private file and flush it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
+    with os.fdopen(descriptor, "ab") as file:
+        file.write(line + b"\n")
+        flush_file(file)
+
+
+def move_into_place(source: Path, target: Path) -> None:
+    """Give a complete, flushed file its final name in one step, on one file system.
+
+    Raises FileExistsError when the name is taken; then `source` is still there and `target` is untouched. Raises
+    another OSError when the name could not be made durable; then it is not there.
+    """
+    if os.name == "nt":
+        source.rename(target)  # refuses to replace, there
+    else:
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+                raise
+            # No hard links here (FAT, some network shares): look first. The profile's lock keeps other runs away.
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+            source.rename(target)
+    try:
+        flush_folder(target.parent)
+    except OSError:
+        # The name could be gone after a crash; better no name than one that may vanish.
+        target.unlink()
+        raise
+    source.unlink(missing_ok=True)
+
+
+def same_file_system(first: Path, second: Path) -> bool:
+    """Whether a file can be renamed from one existing folder to the other."""
+    return first.stat().st_dev == second.stat().st_dev
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create `folder` and what is missing above it, mode 0700; an existing one is left as it is."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove `folder` and all below it, however often another process adds to it meanwhile (a dying pg_dump does)."""
+    for attempt in range(10):
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if attempt == 9 or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+
+
+@contextmanager
+def removed_afterwards(folder: Path) -> Iterator[Path]:
+    """A private folder that exists for the duration of the block."""
+    make_private_folder(folder)
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
+
+
+def is_regular(mode: int) -> bool:
+    """Whether `mode` (from stat) is of a plain file."""
+    return stat.S_ISREG(mode)

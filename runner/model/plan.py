@@ -1,0 +1,48 @@
+"""A plan: the ordered steps a command will take, as data that can be printed before anything is done."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from runner.messages import Message
+from runner.model.profile import Profile, Variant
+
+
+class Action(StrEnum):
+    """What a step does; the same words stand in progress events and in `--format json`."""
+
+    LOCK = "lock"
+    CHECK = "check"
+    SNAPSHOT = "snapshot"
+    REFERENCES = "references"
+    DUMP = "dump"
+    MEDIA = "media"
+    SEAL = "seal"
+    VERIFY = "verify"
+    PUT = "put"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: its title for people, what it reads and what it writes (places, never secrets)."""
+
+    action: Action
+    title: Message
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `runner apply` will do. `created_at` is aware, local time: the clock was read once."""
+
+    profile: Profile
+    variant: Variant
+    created_at: datetime
+    archive_name: str
+    steps: tuple[Step, ...]
+
+    @property
+    def timestamp(self) -> str:
+        """YYYYMMDD_HHMMSS, local time; the part of every name that this run makes."""
+        return self.created_at.strftime("%Y%m%d_%H%M%S")

@@ -1,0 +1,165 @@
+"""A profile as the rest of runner sees it: validated, defaults merged, variables filled in, paths absolute."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from runner.model.secret import SecretReference
+
+
+class Variant(StrEnum):
+    """What a backup holds, or what a restore brings back."""
+
+    FULL = "full"
+    DB_ONLY = "db-only"
+    MEDIA_ONLY = "media-only"
+
+    @property
+    def has_database(self) -> bool:
+        return self is not Variant.MEDIA_ONLY
+
+    @property
+    def has_media(self) -> bool:
+        return self is not Variant.DB_ONLY
+
+
+class Compression(StrEnum):
+    """How members are written: `auto` stores what is compressed already and deflates the rest at a fast level."""
+
+    AUTO = "auto"
+    STORE = "store"
+    FAST = "fast"
+    SMALL = "small"
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresqlConfig:
+    """A PostgreSQL database. What is None is left to libpq (`PGHOST`, `.pgpass`, peer authentication, …)."""
+
+    name: str
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    password: SecretReference | None = None
+    sslmode: str | None = None
+    sslrootcert: Path | None = None
+    tools_bin: Path | None = None
+    exclude_table_data: tuple[str, ...] = ()
+    format: Literal["directory", "plain"] = "directory"
+    maintenance: str = "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteConfig:
+    """A SQLite database: one file, with whatever sidecars SQLite keeps beside it."""
+
+    path: Path
+
+
+DatabaseConfig = PostgresqlConfig | SqliteConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A column that holds a path below the media root. `table` may carry a schema: `public.finance_payment`."""
+
+    table: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaConfig:
+    """The folder of uploaded files. `exclude` holds globs on paths below `root`, `required` folders or files there.
+
+    `url` is the prefix under which the application serves the files (Django's MEDIA_URL), stripped from references.
+    """
+
+    root: Path
+    exclude: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+    url: str | None = None
+    on_missing_reference: Literal["fail", "warn"] = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveConfig:
+    """`name` holds `{timestamp}` once; `verify` re-reads every archive before it gets its name."""
+
+    name: str
+    compression: Compression = Compression.AUTO
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDestination:
+    """A folder that exists already."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+DestinationConfig = LocalDestination
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyCopyConfig:
+    """Where a restore keeps the state that it replaces, and how many of them."""
+
+    path: Path
+    keep_last: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AdminConfig:
+    """A role that may create databases, used by a restore when the application's role may not."""
+
+    user: str
+    password: SecretReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreConfig:
+    """Which restores are allowed, and what they keep."""
+
+    variants: tuple[Variant, ...]
+    safety_copy: SafetyCopyConfig
+    admin: AdminConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One application: what to back up, where to put it, which restores are allowed.
+
+    At least one of `database` and `media` is present. `state` is the folder of locks, work in progress and records.
+    """
+
+    name: str
+    source: Path
+    instance: str
+    state: Path
+    archive: ArchiveConfig
+    destinations: tuple[DestinationConfig, ...]
+    restore: RestoreConfig
+    description: str = ""
+    database: DatabaseConfig | None = None
+    media: MediaConfig | None = None
+
+    def serves(self, variant: Variant) -> bool:
+        """Whether this profile has all the parts that `variant` holds."""
+        if variant.has_database and self.database is None:
+            return False
+        return not (variant.has_media and self.media is None)
+
+    @property
+    def natural_variant(self) -> Variant:
+        """The variant that holds everything this profile has."""
+        if self.media is None:
+            return Variant.DB_ONLY
+        return Variant.MEDIA_ONLY if self.database is None else Variant.FULL
