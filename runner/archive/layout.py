@@ -1,0 +1,209 @@
+"""The bytes of a ZIP archive's own structures, derived from what its members are.
+
+Source: PKWARE APPNOTE 6.3.10, sections 4.3 (headers) and 4.5 (extra fields); Info-ZIP's extra field 0x5455 for times.
+The writer writes what these functions return, and the reader accepts nothing else: no header field is left unchecked.
+"""
+
+import stat
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+
+from runner.model.manifest import FORMAT_VERSION
+
+STORED = 0
+DEFLATED = 8
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR64 = struct.Struct("<4sLQL")
+
+_MAX_16 = 0xFFFF
+_MAX_32 = 0xFFFF_FFFF
+_UTF8_NAMES = 0x0800
+_MADE_BY_UNIX = 3 << 8 | 45  # so that tools apply the modes in the external attributes
+_VERSION_DEFLATE = 20
+_VERSION_ZIP64 = 45
+_DOS_DIRECTORY = 0x10
+
+ZIP64_FROM = _MAX_32 - (64 << 20)
+"""Content of this size or more gets a 64-bit local header: deflate may make it a little larger, and it may grow."""
+
+_COMMENT = "runner-archive/{version} manifest-size={size:012d} manifest-sha256={digest}"
+_COMMENT_LENGTH = len(_COMMENT.format(version=FORMAT_VERSION, size=0, digest="0" * 64))
+_COMMENT_START = b"runner-archive/"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a local and a central header say of one member. Sizes in bytes; `modified` is aware, `mode` as in stat."""
+
+    name: bytes
+    method: int
+    crc: int
+    size: int
+    size_stored: int
+    modified: datetime
+    mode: int
+    zip64: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the end of an archive says: where the central directory and the manifest lie."""
+
+    directory_offset: int
+    directory_size: int
+    members: int
+    manifest_size: int
+    manifest_sha256: str
+
+
+def member_time(mtime_ns: int, offset: timedelta) -> datetime:
+    """The instant as local time at the archive's own UTC offset, in whole seconds; clamped to what `datetime` holds."""
+    zone = timezone(offset)
+    try:
+        return datetime.fromtimestamp(mtime_ns // 1_000_000_000, zone)
+    except (OverflowError, OSError, ValueError):
+        return datetime(1970, 1, 1, tzinfo=UTC).astimezone(zone)
+
+
+def local_header_length(header_name: bytes, modified: datetime, *, zip64: bool) -> int:
+    """How long `local_header` is; known before the content is."""
+    return _LOCAL.size + len(header_name) + len(_time_extra(modified)) + (20 if zip64 else 0)
+
+
+def local_header(header: Header) -> bytes:
+    """The local file header (4.3.7)."""
+    extra = _time_extra(header.modified)
+    size, size_stored = header.size, header.size_stored
+    if header.zip64:
+        extra += struct.pack("<2H2Q", 1, 16, size, size_stored)
+        size = size_stored = _MAX_32
+    date, time = _dos_time(header.modified)
+    fixed = _LOCAL.pack(
+        b"PK\3\4",
+        _version_needed(header),
+        _UTF8_NAMES,
+        header.method,
+        time,
+        date,
+        header.crc,
+        size_stored,
+        size,
+        len(header.name),
+        len(extra),
+    )
+    return fixed + header.name + extra
+
+
+def central_header(header: Header, offset: int) -> bytes:
+    """The central directory's file header (4.3.12) of a member whose local header lies at `offset`."""
+    extra = _time_extra(header.modified)
+    size, size_stored, low_offset = header.size, header.size_stored, offset
+    large = b""
+    if header.zip64:
+        large += struct.pack("<2Q", size, size_stored)
+        size = size_stored = _MAX_32
+    if offset >= _MAX_32:
+        large += struct.pack("<Q", offset)
+        low_offset = _MAX_32
+    if large:
+        extra += struct.pack("<2H", 1, len(large)) + large
+    date, time = _dos_time(header.modified)
+    fixed = _CENTRAL.pack(
+        b"PK\1\2",
+        _MADE_BY_UNIX,
+        _VERSION_ZIP64 if large else _version_needed(header),
+        _UTF8_NAMES,
+        header.method,
+        time,
+        date,
+        header.crc,
+        size_stored,
+        size,
+        len(header.name),
+        len(extra),
+        0,
+        0,
+        0,
+        header.mode << 16 | (_DOS_DIRECTORY if stat.S_ISDIR(header.mode) else 0),
+        low_offset,
+    )
+    return fixed + header.name + extra
+
+
+def end_records(ending: Ending) -> bytes:
+    """Everything after the central directory (4.3.14 to 4.3.16), the comment that anchors the manifest included."""
+    count, size, offset = ending.members, ending.directory_size, ending.directory_offset
+    records = b""
+    if count >= _MAX_16 or size >= _MAX_32 or offset >= _MAX_32:
+        position = offset + size
+        records += _END64.pack(b"PK\6\6", 44, _MADE_BY_UNIX, _VERSION_ZIP64, 0, 0, count, count, size, offset)
+        records += _LOCATOR64.pack(b"PK\6\7", 0, position, 1)
+        count, size, offset = min(count, _MAX_16), min(size, _MAX_32), min(offset, _MAX_32)
+    comment = _COMMENT.format(version=FORMAT_VERSION, size=ending.manifest_size, digest=ending.manifest_sha256)
+    records += _END.pack(b"PK\5\6", 0, 0, count, count, size, offset, len(comment))
+    return records + comment.encode("ascii")
+
+
+END_LENGTH = _END.size + _COMMENT_LENGTH
+END64_LENGTH = _END64.size + _LOCATOR64.size
+TAIL_LENGTH = END_LENGTH + END64_LENGTH
+"""The last bytes of an archive that `parse_ending` needs (fewer, when the archive is smaller)."""
+
+
+def parse_ending(tail: bytes) -> Ending | None:
+    """Read the end of an archive from its last `TAIL_LENGTH` bytes; None when it is not the end of one of ours.
+
+    The result is a claim: it is trusted only after `end_records` of what was really found gives the same bytes.
+    """
+    if len(tail) < END_LENGTH or tail[-END_LENGTH:][:4] != b"PK\5\6":
+        return None
+    end, comment = tail[-END_LENGTH : len(tail) - _COMMENT_LENGTH], tail[-_COMMENT_LENGTH:]
+    _, _, _, _, count, size, offset, _ = _END.unpack(end)
+    try:
+        version, size_word, digest_word = comment.decode("ascii").split(" ")
+        manifest_size = int(size_word.removeprefix("manifest-size="))
+        digest = digest_word.removeprefix("manifest-sha256=")
+    except (UnicodeDecodeError, ValueError):
+        return None
+    if not version.startswith(_COMMENT_START.decode()):
+        return None
+    if (
+        len(tail) >= TAIL_LENGTH
+        and tail[-TAIL_LENGTH:][:4] == b"PK\6\6"
+        and (_MAX_32 in (size, offset) or count == _MAX_16)
+    ):
+        record = tail[-TAIL_LENGTH : len(tail) - END_LENGTH - _LOCATOR64.size]
+        _, _, _, _, _, _, _, count, size, offset = _END64.unpack(record)
+    return Ending(offset, size, count, manifest_size, digest)
+
+
+def claims_to_be_ours(tail: bytes) -> bool:
+    """Whether these last bytes of a file look like an archive of this format, whole or damaged."""
+    return _COMMENT_START in tail
+
+
+def _version_needed(header: Header) -> int:
+    return _VERSION_ZIP64 if header.zip64 else _VERSION_DEFLATE
+
+
+def _dos_time(moment: datetime) -> tuple[int, int]:
+    """MS-DOS date and time (4.4.6): 1980 to 2107, in steps of two seconds."""
+    if moment.year < 1980:
+        return 1 << 5 | 1, 0
+    if moment.year > 2107:
+        return 127 << 9 | 12 << 5 | 31, 23 << 11 | 59 << 5 | 29
+    date = (moment.year - 1980) << 9 | moment.month << 5 | moment.day
+    return date, moment.hour << 11 | moment.minute << 5 | moment.second // 2
+
+
+def _time_extra(moment: datetime) -> bytes:
+    """The exact second in UTC (0x5455), so that tools on another time zone show the right time; to 2038."""
+    seconds = int(moment.timestamp())
+    if not -(1 << 31) <= seconds < 1 << 31:
+        return b""
+    return struct.pack("<2HBl", 0x5455, 5, 1, seconds)
