@@ -1,0 +1,87 @@
+"""The work of `runner apply`: one profile or all of them, planned or carried out."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runner.cli.plans import plan_data, plan_lines
+from runner.cli.profiles import find_root, load_profile, with_destination
+from runner.cli.progress import reporter
+from runner.cli.reports import backup_data, backup_lines
+from runner.cli.run import Outcome, finding_data
+from runner.cli.settings import Settings
+from runner.errors import ExitCode, Finding, Interrupted, RunnerError, exit_code_of
+from runner.model.plan import Plan
+from runner.model.profile import Variant
+from runner.planning import plan_apply
+from runner.workflow.apply import apply
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for. `profile` None: all of them."""
+
+    profile: str | None
+    variant: str | None
+    destination: Path | None
+    dry_run: bool
+
+
+def apply_outcome(settings: Settings, request: Request) -> Outcome:
+    """Raises RunnerError for one profile; for all of them, errors are part of the outcome."""
+    if request.profile is not None:
+        return _one(settings, request, request.profile)
+    outcomes: list[tuple[str, Outcome]] = []
+    for name in find_root(settings).names:
+        try:
+            outcomes.append((name, _one(settings, request, name)))
+        except Interrupted:
+            raise
+        except RunnerError as error:
+            outcomes.append((name, Outcome(errors=error.findings, exit_code=exit_code_of(error))))
+    return _together(outcomes)
+
+
+def _one(settings: Settings, request: Request, name: str) -> Outcome:
+    if request.dry_run:
+        plan = _plan(settings, request, name)
+        return Outcome({"plan": plan_data(plan)}, tuple(plan_lines(plan)))
+    plan = _plan(settings, request, name)
+    with reporter(settings) as report:
+        result = apply(plan, report)
+    return Outcome({"backup": backup_data(result)}, tuple(backup_lines(result)), result.warnings, tells_warnings=False)
+
+
+def _plan(settings: Settings, request: Request, name: str) -> Plan:
+    """A dry run needs no variable and no secret: what is unset is shown as it stands."""
+    profile = load_profile(settings, name, need_variables=not request.dry_run)
+    variant = None if request.variant is None else Variant(request.variant)
+    return plan_apply(with_destination(profile, request.destination), variant, datetime.now().astimezone())
+
+
+def _together(outcomes: list[tuple[str, Outcome]]) -> Outcome:
+    """One outcome of many: the exit code is the first failing one, a warning counts when nothing failed."""
+    failing = [outcome.exit_code for _, outcome in outcomes if outcome.exit_code is not ExitCode.DONE]
+    errors: list[Finding] = []
+    lines: list[str] = []
+    results: list[dict[str, Any]] = []
+    for name, outcome in outcomes:
+        errors.extend(outcome.errors)
+        lines.extend(outcome.lines or (f"{name}: failed",))
+        results.append(
+            {
+                "profile": name,
+                "exit_code": int(outcome.exit_code if outcome.errors or not outcome.warnings else ExitCode.WARNINGS),
+                "errors": [finding_data(finding) for finding in outcome.errors],
+                **outcome.data,
+            }
+        )
+    return Outcome(
+        {"results": results},
+        tuple(lines),
+        tuple(warning for _, outcome in outcomes for warning in outcome.warnings),
+        tuple(errors),
+        failing[0] if failing else ExitCode.DONE,
+        tells_warnings=False,
+    )

@@ -1,0 +1,27 @@
+"""From the names on the command line to profiles."""
+
+import os
+from pathlib import Path
+
+from runner import config
+from runner.cli.settings import Settings
+from runner.model.profile import LocalDestination, Profile
+
+
+def find_root(settings: Settings) -> config.Root:
+    """The root configuration that applies here."""
+    return config.find_root(settings.config, Path.cwd())
+
+
+def load_profile(settings: Settings, name: str, *, need_variables: bool = True) -> Profile:
+    """One profile, valid and filled in. Raises ConfigurationInvalid or ProfileUnknown."""
+    return config.load(find_root(settings), name, environ=os.environ, need_variables=need_variables)
+
+
+def with_destination(profile: Profile, folder: Path | None) -> Profile:
+    """The profile with `--dest` in the place of its destinations."""
+    from dataclasses import replace
+
+    if folder is None:
+        return profile
+    return replace(profile, destinations=(LocalDestination(Path(os.path.abspath(folder))),))  # noqa: PTH100 - links stay

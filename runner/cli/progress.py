@@ -1,0 +1,74 @@
+"""Shows events: bars on a terminal, plain lines elsewhere, always on stderr."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.run import print_finding
+from runner.cli.settings import Settings
+from runner.events import Event, Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
+from runner.model.plan import Action
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+@contextlib.contextmanager
+def reporter(settings: Settings) -> Iterator[Reporter]:
+    """The reporter that fits the terminal and the options."""
+    if not settings.shows_bars:
+        yield _Lines(settings)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield _Bars(settings, progress)
+
+
+class _Lines:
+    """One line a stage; warnings as they come."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __call__(self, event: Event, /) -> None:
+        match event:
+            case Noticed(finding):
+                print_finding("warning", finding)
+            case StageStarted(title=title) if not self._settings.quiet:
+                click.echo(f"- {title}", err=True)
+            case Logged(message) if self._settings.verbose:
+                click.echo(f"  {message}", err=True)
+            case _:
+                pass
+
+
+class _Bars(_Lines):
+    """A bar a stage while it runs."""
+
+    def __init__(self, settings: Settings, progress: "Progress") -> None:
+        super().__init__(settings)
+        self._progress = progress
+        self._tasks: dict[Action, TaskID] = {}
+
+    def __call__(self, event: Event, /) -> None:
+        match event:
+            case StageStarted(action, title, total):
+                self._tasks[action] = self._progress.add_task(str(title).replace("[", "\\["), total=total)
+            case StageAdvanced(action, amount) if action in self._tasks:
+                self._progress.advance(self._tasks[action], amount)
+            case StageEnded(action) if action in self._tasks:
+                self._progress.remove_task(self._tasks.pop(action))
+            case Noticed() | Logged():
+                super().__call__(event)
+            case _:
+                pass

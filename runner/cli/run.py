@@ -1,0 +1,140 @@
+"""Runs one command's work, presents what came of it, and exits with the code that belongs to it."""
+
+import contextlib
+import json
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from runner.cli.text import finding_lines
+from runner.errors import ExitCode, Finding, Interrupted, RunnerError, exit_code_of
+from runner.messages import msg
+
+JSON_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command has to show: `data` for JSON (the command's own keys), `lines` for people."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+    errors: tuple[Finding, ...] = ()
+    exit_code: ExitCode = ExitCode.DONE
+    tells_warnings: bool = True
+    """Whether warnings are still to be printed; False when they were, as they came up."""
+
+
+format_option = click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="With json, stdout carries one JSON object and nothing else.",
+)
+
+
+def run(work: Callable[[], Outcome], output_format: str) -> NoReturn:
+    """Do the work; print its outcome or its error; exit."""
+    try:
+        with _signals_as_errors():
+            outcome = work()
+    except RunnerError as error:
+        outcome = Outcome(errors=error.findings, exit_code=exit_code_of(error))
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is ours to explain
+        outcome = _bug(error)
+    code = outcome.exit_code
+    if code is ExitCode.DONE and outcome.warnings:
+        code = ExitCode.WARNINGS
+    if output_format == "json":
+        _print_json(outcome, code)
+    else:
+        _print_text(outcome)
+    raise SystemExit(int(code))
+
+
+def finding_data(finding: Finding) -> dict[str, str | None]:
+    """An error or a warning as every JSON object has it."""
+    return {
+        "code": finding.code,
+        "message": str(finding.message),
+        "where": finding.where,
+        "hint": None if finding.hint is None else str(finding.hint),
+    }
+
+
+def _print_json(outcome: Outcome, code: ExitCode) -> None:
+    status = "ok" if code is ExitCode.DONE else "warning" if code is ExitCode.WARNINGS else "error"
+    document = {
+        "format_version": JSON_FORMAT_VERSION,
+        "status": status,
+        "exit_code": int(code),
+        "errors": [finding_data(finding) for finding in outcome.errors],
+        "warnings": [finding_data(finding) for finding in outcome.warnings],
+        **outcome.data,
+    }
+    # ASCII with escapes: no console encoding can damage it, and a name that is not UTF-8 stays valid JSON.
+    click.echo(json.dumps(document, indent=2))
+
+
+def _print_text(outcome: Outcome) -> None:
+    for line in outcome.lines:
+        click.echo(line)
+    sys.stdout.flush()
+    if outcome.tells_warnings:
+        for warning in outcome.warnings:
+            print_finding("warning", warning)
+    for error in outcome.errors:
+        print_finding("error", error)
+
+
+def print_finding(kind: str, finding: Finding) -> None:
+    """One block on stderr: what happened, where, why, and what to do."""
+    for line in finding_lines(kind, finding):
+        click.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def _signals_as_errors() -> Iterator[None]:
+    """SIGINT and SIGTERM become `Interrupted`, once: what it unwinds is not interrupted again."""
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)]
+    watched = [getattr(signal, name) for name in names]
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in watched:
+            signal.signal(number, signal.SIG_IGN)
+        raise Interrupted(
+            msg("interrupted; everything was put back"),
+            hint=msg("run the command again; earlier archives are untouched"),
+        )
+
+    before = {number: signal.signal(number, interrupt) for number in watched}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _bug(error: Exception) -> Outcome:
+    """A traceback in a file, one line for the user."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="runner-bug-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as file:
+        traceback.print_exception(error, file=file)
+    finding = Finding(
+        "bug",
+        msg("a bug in runner: {kind}", kind=type(error).__name__),
+        hint=msg("please report it with the traceback in {path}", path=Path(file.name)),
+    )
+    return Outcome(errors=(finding,), exit_code=ExitCode.BUG)

@@ -1,0 +1,13 @@
+"""From files to profiles: read with positions, checked against the schema and the rules, built.
+
+    file -> `Document` -> every `Problem`, or a `Profile`
+
+`find_root` finds the project, `check` finds every problem of its profiles, `load` gives one profile to work with.
+Neither reads the environment of the process: it is an argument.
+"""
+
+from runner.config.check import Checked, check, load
+from runner.config.root import Root, find_root
+from runner.config.schemas import SchemaKind, schema_text
+
+__all__ = ["Checked", "Root", "SchemaKind", "check", "find_root", "load", "schema_text"]

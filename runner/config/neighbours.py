@@ -1,0 +1,64 @@
+"""The rules between two profiles: what one of them restores or deletes must not be another's.
+
+A clash is reported once, in the profile that is being checked; where both are, in the later one by name.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.config.locations import overlap
+from runner.config.place import KeyPath
+from runner.config.reading import Candidate, Reading
+from runner.messages import msg
+from runner.model.problem import Problem
+
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def clashes(candidate: Candidate, other: Candidate) -> Iterator[Problem]:
+    """What `candidate` and `other` may not both say, as problems of `candidate`."""
+    document = candidate.document
+    database = _database(candidate.profile)
+    if database is not None and database == _database(other.profile):
+        key = "path" if isinstance(database, Path) else "name"
+        message = msg("the profile `{other}` backs up the same database", other=other.name)
+        yield document.problem(("database", key), message, hint=msg("keep it in one of the two"))
+    root, other_root = candidate.profile.location("media", "root"), other.profile.location("media", "root")
+    if root and other_root and overlap(root, other_root):
+        message = msg("the profile `{other}` backs up the same files", other=other.name)
+        yield document.problem(("media", "root"), message, hint=msg("keep them in one of the two"))
+    if _same_text(candidate.archive_name, other.archive_name) and (path := _shared_folder(candidate, other)):
+        message = msg("the profile `{other}` writes archives of the same name into the same folder", other=other.name)
+        named = candidate.profile.has("archive", "name")
+        hint = msg("put `{{profile}}` into `archive.name`")
+        yield document.problem(("archive", "name") if named else path, message, hint=hint)
+
+
+def _database(profile: Reading) -> Path | tuple[str, int, str] | None:
+    """What identifies the database that a profile names: its file, or its server and name."""
+    if profile.text("database", "engine") == "sqlite":
+        return profile.location("database", "path")
+    name, host = profile.filled("database", "name"), profile.filled("database", "host")
+    if name is None or name.unset or (host is not None and host.unset):
+        return None
+    server = host.text.lower() if host else "localhost"
+    port = profile.number("database", "port") or 5432
+    return ("localhost" if server in _LOCAL_HOSTS else server, port, name.text)
+
+
+def _same_text(one: str | None, other: str | None) -> bool:
+    """Windows, macOS and most synchronised folders ignore the case of a file's name."""
+    return one is not None and other is not None and one.casefold() == other.casefold()
+
+
+def _shared_folder(candidate: Candidate, other: Candidate) -> KeyPath | None:
+    """The destination of `candidate` that `other` writes to as well."""
+    others = {folder for _, folder in _folders(other.profile)}
+    return next((path for path, folder in _folders(candidate.profile) if folder in others), None)
+
+
+def _folders(profile: Reading) -> Iterator[tuple[KeyPath, object]]:
+    for index in profile.items("destinations"):
+        path: KeyPath = ("destinations", index, "path")
+        if profile.text("destinations", index, "type") == "local" and (text := profile.text(*path)):
+            yield path, profile.location(*path) or text

@@ -1,0 +1,151 @@
+"""Runs pg_dump into its directory format and reads that back: which file is which table, how many rows, is it whole.
+
+Source: PostgreSQL's documentation of pg_dump, pg_restore and COPY's text format, in which each row is one line and the
+line `\\.` ends the data. pg_dump writes that line last, so a data file without it is not whole.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.databases.postgresql.tools import Tools
+from runner.durable import make_private_folder
+from runner.errors import DumpIncomplete
+from runner.messages import msg
+from runner.model.manifest import SequenceRecord
+from runner.model.profile import PostgresqlConfig
+from runner.process import Environment, run
+
+CHUNK_BYTES = 1 << 20
+_LOCK_WAIT_MILLISECONDS = 300_000
+_END_OF_COPY = b"\\.\n"
+_ENTRY = re.compile(r"^(\d+); (\d+) (\d+) (TABLE DATA|SEQUENCE SET|BLOBS|BLOB METADATA) ")
+_SETVAL = re.compile(r"^SELECT pg_catalog\.setval\( ?(E?)'((?:[^']|'')*)', (-?\d+), (true|false)\);$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class TableData:
+    """A table's entry in the dump: its data file and the table's oid on the dumped server."""
+
+    dump_id: int
+    table_oid: int
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.dump_id}.dat"
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryDump:
+    """A finished dump in directory format, and what its own table of contents says it holds."""
+
+    folder: Path
+    tables: tuple[TableData, ...]
+    sequences: tuple[SequenceRecord, ...]
+
+    def files(self) -> list[Path]:
+        """All its files, in a stable order: `toc.dat` first, then data by number, then large objects."""
+        return sorted(self.folder.iterdir(), key=lambda path: (path.name != "toc.dat", _number(path.name), path.name))
+
+
+def dump_directory(
+    config: PostgresqlConfig, tools: Tools, environment: Environment, snapshot: str, folder: Path
+) -> DirectoryDump:
+    """Dump the captured instant into the new folder `folder`. Raises ToolFailed or DumpIncomplete."""
+    make_private_folder(folder.parent)
+    arguments = [
+        tools.path("pg_dump"),
+        "--format=directory",
+        "--compress=0",
+        "--no-password",
+        f"--snapshot={snapshot}",
+        f"--lock-wait-timeout={_LOCK_WAIT_MILLISECONDS}",
+        f"--file={folder}",
+        *(f"--exclude-table-data={pattern}" for pattern in config.exclude_table_data),
+    ]
+    run(arguments, environment)
+    return _read_contents(tools, folder)
+
+
+def _read_contents(tools: Tools, folder: Path) -> DirectoryDump:
+    """The dump's table of contents, by pg_restore itself: if that cannot read it, nobody can."""
+    listing = run([tools.path("pg_restore"), "--list", str(folder)]).decode("utf-8", "surrogateescape")
+    tables: list[TableData] = []
+    sequence_lines: list[str] = []
+    for line in listing.splitlines():
+        entry = _ENTRY.match(line)
+        if entry is None:
+            continue
+        if entry[4] == "TABLE DATA":
+            tables.append(TableData(int(entry[1]), int(entry[3])))
+        elif entry[4] == "SEQUENCE SET":
+            sequence_lines.append(line)
+    missing = [table.file_name for table in tables if not (folder / table.file_name).is_file()]
+    if missing:
+        raise DumpIncomplete(
+            msg("pg_dump ended well, but left out the data file `{file}`", file=missing[0]),
+            where=str(folder),
+            hint=msg("run the backup again; if it stays, check the disk and the PostgreSQL client"),
+        )
+    return DirectoryDump(folder, tuple(tables), _read_sequences(tools, folder, sequence_lines))
+
+
+def _read_sequences(tools: Tools, folder: Path, lines: list[str]) -> tuple[SequenceRecord, ...]:
+    """The positions of the sequences, as pg_restore would set them."""
+    if not lines:
+        return ()
+    chosen = folder.with_name(f"{folder.name}.sequences")
+    chosen.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+    try:
+        script = run([tools.path("pg_restore"), f"--use-list={chosen}", "--file=-", str(folder)])
+    finally:
+        chosen.unlink()
+    found = tuple(
+        SequenceRecord(
+            name=_unquote(match[2], escaped=bool(match[1])), last_value=int(match[3]), is_called=match[4] == "true"
+        )
+        for match in _SETVAL.finditer(script.decode("utf-8", "replace"))
+    )
+    if len(found) != len(lines):
+        raise DumpIncomplete(
+            msg("the dump lists {listed} sequences and sets {found}", listed=len(lines), found=len(found)),
+            where=str(folder),
+        )
+    return found
+
+
+def count_rows(path: Path, counted: Callable[[int], object]) -> Iterator[bytes]:
+    """Stream a data file; at its end `counted` gets the number of rows. Raises DumpIncomplete when it is cut short."""
+    lines, tail = 0, b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            lines += chunk.count(b"\n")
+            tail = (tail + chunk)[-64:]
+            yield chunk
+    data = tail.rstrip(b"\n")
+    breaks_after = len(tail) - len(data)
+    if not breaks_after or not (data == b"\\." or data.endswith(b"\n\\.")):
+        raise DumpIncomplete(
+            msg("the data file `{file}` does not end as a whole one does", file=path.name),
+            where=str(path.parent),
+            hint=msg("run the backup again; if it stays, check the disk and the PostgreSQL client"),
+        )
+    counted(lines - breaks_after)
+
+
+def stream_file(path: Path) -> Iterator[bytes]:
+    """A file's content in chunks."""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _number(name: str) -> int:
+    digits = re.search(r"\d+", name)
+    return int(digits[0]) if digits else 0
+
+
+def _unquote(literal: str, *, escaped: bool) -> str:
+    text = literal.replace("''", "'")
+    return text.replace("\\\\", "\\") if escaped else text

@@ -1,0 +1,79 @@
+"""Reads one file and knows whether it changed meanwhile."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from runner.media.walk import special_kind
+
+CHUNK_BYTES = 1 << 20
+
+
+class ReadFailed(Exception):
+    """The file cannot be read; `reason` is what the system says. No OSError: those are of the side that writes."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+_NOT_A_FILE = "it became something else than a plain file"
+
+
+class FileReading:
+    """One attempt to read a file: at most as many bytes as it had when it was opened.
+
+    After `chunks` has ended, `changed` tells whether the content may mix two states of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open without following a link and without waiting for a FIFO. Raises FileNotFoundError or ReadFailed."""
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        try:
+            descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            reason = _NOT_A_FILE if error.errno in (errno.ELOOP, errno.ENXIO) else error.strerror or str(error)
+            raise ReadFailed(reason) from None
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
+        self.status = os.fstat(descriptor)
+        if special_kind(self.status.st_mode) is not None:
+            self._file.close()
+            raise ReadFailed(_NOT_A_FILE)
+        self.changed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        """The content in chunks of 1 MiB (the last one shorter). Raises ReadFailed."""
+        remaining = self.status.st_size
+        while remaining and (chunk := self._read(min(CHUNK_BYTES, remaining))):
+            remaining -= len(chunk)
+            yield chunk
+        now = os.fstat(self._file.fileno())
+        before = self.status
+        self.changed = remaining > 0 or (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (
+            before.st_size,
+            before.st_mtime_ns,
+            before.st_ctime_ns,
+        )
+
+    def _read(self, length: int) -> bytes:
+        """`length` bytes, fewer only at the end of the file."""
+        try:
+            chunk = self._file.read(length) or b""
+            while chunk and len(chunk) < length and (more := self._file.read(length - len(chunk))):
+                chunk += more
+        except OSError as error:
+            raise ReadFailed(error.strerror or str(error)) from None
+        return chunk

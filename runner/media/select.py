@@ -1,0 +1,63 @@
+"""Which paths `media.exclude` leaves out. The rules are those of `.gitignore`, less the exclamation mark.
+
+- A pattern without `/` matches a name at any depth: `*.tmp`.
+- A pattern with `/` starts at the media root: `cache/**`, `exports/2024`.
+- `*` and `?` stop at `/`, `**` does not; `[a-z]` is a set of characters.
+- A pattern that matches a folder leaves out everything below it.
+- On Windows and macOS, as in their file systems, case does not matter.
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+
+_IGNORE_CASE = sys.platform in ("win32", "darwin")
+
+
+class Selection:
+    """The compiled patterns of one profile."""
+
+    def __init__(self, patterns: Iterable[str], *, ignore_case: bool = _IGNORE_CASE) -> None:
+        flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+        self._patterns = [(pattern, re.compile(_translate(pattern), flags)) for pattern in patterns]
+
+    def excluding(self, path: str) -> str | None:
+        """The pattern that leaves out `path` (relative, with `/`) or a folder above it; None when it is kept."""
+        if not self._patterns:
+            return None
+        parts = path.split("/")
+        for end in range(1, len(parts) + 1):
+            prefix = "/".join(parts[:end])
+            for text, pattern in self._patterns:
+                if pattern.fullmatch(prefix):
+                    return text
+        return None
+
+    def excludes_entry(self, path: str) -> bool:
+        """Whether `path` itself is left out, for a walk that has already judged the folders above it."""
+        return any(pattern.fullmatch(path) for _, pattern in self._patterns)
+
+
+def _translate(pattern: str) -> str:
+    """A regular expression for a whole relative path."""
+    body = pattern.strip("/")
+    anchored = "/" in pattern.rstrip("/")
+    return ("" if anchored else "(?:.*/)?") + "".join(_pieces(body))
+
+
+def _pieces(body: str) -> Iterable[str]:
+    position = 0
+    while position < len(body):
+        if body.startswith("**/", position):
+            yield "(?:.*/)?"
+            position += 3
+        elif body.startswith("**", position):
+            yield ".*"
+            position += 2
+        elif body[position] == "[" and (end := body.find("]", position + 2)) > 0:
+            content = body[position + 1 : end].replace("\\", "\\\\")
+            yield f"[^/{content[1:]}]" if content.startswith("!") else f"[{content}]"
+            position = end + 1
+        else:
+            yield {"*": "[^/]*", "?": "[^/]"}.get(body[position], re.escape(body[position]))
+            position += 1

@@ -1,0 +1,192 @@
+"""The state folder: locks, work in progress, and what is remembered from one run to the next.
+
+.runner/
+  PROFILE/
+    lock              held while a run of this profile goes on; dies with its process
+    work/RUN_ID/      one run's temporary files; whatever is here when the lock is free was left by a dead run
+    work/RUN_ID/partials   temporary files of that run in other folders, one path a line
+    verified.jsonl    which archive was verified where and when
+    last.json         what the last finished backup held, for comparison
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from runner.durable import append_line, make_private_folder, remove_tree, replace_atomically
+from runner.errors import LockHeld, WorkspaceFailed
+from runner.messages import msg
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_LOCK_BYTE = 1 << 30  # beyond the content: Windows forbids others to read a locked range
+
+
+class LastBackup(msgspec.Struct, frozen=True):
+    """What the last finished backup of a profile held; None: it had no such half."""
+
+    archive_id: str
+    archive_name: str
+    created_at: str
+    variant: str
+    tables: int | None
+    media_files: int | None
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """An archive that was re-read at a destination and found whole, or found damaged."""
+
+    archive_id: str
+    archive_name: str
+    destination: str
+    verified_at: str
+    intact: bool
+
+
+class Workspace:
+    """One run's private folder, and its temporary files elsewhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def note_partial(self, path: Path) -> None:
+        """Remember a temporary file in another folder, before it is made, so that a dead run's is found again."""
+        append_line(self.folder / "partials", os.fsencode(path))
+
+
+class ProfileState:
+    """The state of one profile."""
+
+    def __init__(self, state: Path, profile: str) -> None:
+        self._state = state
+        self._folder = state / profile
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the profile's lock. Raises LockHeld, or WorkspaceFailed when the state folder cannot be used."""
+        try:
+            make_private_folder(self._folder)
+            _ignore_by_git(self._state)
+            descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise _unusable(self._state, error) from None
+        try:
+            _lock(descriptor, self._folder)
+            try:
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"{os.getpid()}\n".encode())
+            except OSError as error:
+                raise _unusable(self._state, error) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def clean_leftovers(self) -> list[Path]:
+        """Remove what dead runs left behind, and name it. Call it with the lock held."""
+        removed: list[Path] = []
+        try:
+            for folder in sorted((self._folder / "work").glob("*")):
+                for partial in _partials(folder):
+                    if partial.exists():
+                        partial.unlink()
+                        removed.append(partial)
+                remove_tree(folder)
+                removed.append(folder)
+        except OSError as error:
+            raise _unusable(self._state, error) from None
+        return removed
+
+    @contextmanager
+    def workspace(self, run_id: str) -> Iterator[Workspace]:
+        """A new private folder for one run; gone afterwards, with every partial file that was noted."""
+        folder = self._folder / "work" / run_id
+        try:
+            make_private_folder(folder)
+        except OSError as error:
+            raise _unusable(self._state, error) from None
+        try:
+            yield Workspace(folder)
+        finally:
+            for partial in _partials(folder):
+                partial.unlink(missing_ok=True)
+            remove_tree(folder)
+
+    def last_backup(self) -> LastBackup | None:
+        """None when there was none, or its record cannot be read."""
+        try:
+            return msgspec.json.decode((self._folder / "last.json").read_bytes(), type=LastBackup)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def remember(self, last: LastBackup) -> None:
+        """Replace the record of the last finished backup. Raises OSError."""
+        make_private_folder(self._folder)
+        replace_atomically(self._folder / "last.json", msgspec.json.encode(last) + b"\n")
+
+    def record_verified(self, verified: Verified) -> None:
+        """Add to the record of verifications. Raises OSError."""
+        make_private_folder(self._folder)
+        append_line(self._folder / "verified.jsonl", msgspec.json.encode(verified))
+
+    def verified(self) -> list[Verified]:
+        """Every verification on record, oldest first; lines that cannot be read are left out."""
+        try:
+            lines = (self._folder / "verified.jsonl").read_bytes().splitlines()
+        except OSError:
+            return []
+        found: list[Verified] = []
+        for line in lines:
+            try:
+                found.append(msgspec.json.decode(line, type=Verified))
+            except msgspec.MsgspecError:
+                continue  # a line cut short by a crash hides no other
+        return found
+
+
+def _partials(folder: Path) -> list[Path]:
+    try:
+        return [Path(os.fsdecode(line)) for line in (folder / "partials").read_bytes().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def _ignore_by_git(state: Path) -> None:
+    """Keep the state folder out of the application's repository, whatever that ignores."""
+    ignore = state / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", "utf-8")
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        if sys.platform == "win32":
+            os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            raise _unusable(folder, error) from None
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        raise LockHeld(
+            msg("another run of this profile is going on (process {pid})", pid=holder or "unknown"),
+            where=str(folder / "lock"),
+            hint=msg("wait for it to end; the lock goes with its process, so there is nothing to remove"),
+        ) from None
+
+
+def _unusable(folder: Path, error: OSError) -> WorkspaceFailed:
+    return WorkspaceFailed(
+        msg("the state folder cannot be used: {reason}", reason=error.strerror or str(error)),
+        where=str(folder),
+        hint=msg("check its permissions and free space, or set `state` in backup.yml"),
+    )

@@ -1,0 +1,1 @@
+"""Recipes: one file a command, each read from top to bottom. The only place where rooms meet."""

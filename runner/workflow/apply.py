@@ -1,0 +1,274 @@
+"""`runner apply`: one backup.
+
+lock → clean up → check → snapshot → survey → references → dump → media → seal → verify → put → remember
+"""
+
+import contextlib
+import platform
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC
+from pathlib import Path
+from typing import assert_never
+
+from runner import __version__
+from runner.archive.compress import gzip_chunks
+from runner.archive.restore_text import restore_text
+from runner.archive.writer import ArchiveWriter
+from runner.databases import sqlite
+from runner.databases.base import Capture, DumpPart
+from runner.destinations.base import Destination, numbered
+from runner.destinations.local import LocalFolder
+from runner.durable import create_private
+from runner.errors import (
+    DestinationFailed,
+    Finding,
+    RunnerError,
+    SourceMissing,
+    WorkspaceFailed,
+    raise_all,
+)
+from runner.events import Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
+from runner.messages import msg
+from runner.model.manifest import FORMAT_VERSION, RESTORE_NAME, DatabaseRecord, Manifest, MediaRecord, WarningRecord
+from runner.model.plan import Action, Plan
+from runner.model.profile import Compression, DestinationConfig, MediaConfig, PostgresqlConfig, SqliteConfig
+from runner.model.report import BackupReport
+from runner.state import ProfileState, Workspace
+from runner.workflow.delivery import Delivery
+from runner.workflow.media import MediaCopy, Survey, check_sources, survey
+from runner.workflow.references import ReferenceCheck, unchecked
+
+
+def apply(plan: Plan, reporter: Reporter) -> BackupReport:
+    """Carry a plan out. Raises RunnerError; then no archive has a final name and nothing is left behind."""
+    started = time.monotonic()
+    state = ProfileState(plan.profile.state, plan.profile.name)
+    with state.locked():
+        for path in state.clean_leftovers():
+            reporter(Logged(msg("removed what an interrupted run left behind: {path}", path=path)))
+        run_id = f"{plan.timestamp}-{secrets.token_hex(4)}"
+        with state.workspace(run_id) as workspace:
+            run = _Backup(plan, state, workspace, run_id, reporter)
+            try:
+                return run.run(started)
+            except OSError as error:
+                raise _workspace_failed(plan, error) from None
+
+
+class _Backup:
+    """One run. Each method is a step or a few; `run` is the recipe."""
+
+    def __init__(self, plan: Plan, state: ProfileState, workspace: Workspace, run_id: str, reporter: Reporter) -> None:
+        self._plan = plan
+        self._profile = plan.profile
+        self._state = state
+        self._workspace = workspace
+        self._run_id = run_id
+        self._reporter = reporter
+        self._warnings: list[Finding] = []
+
+    def run(self, started: float) -> BackupReport:
+        destinations = self._check()
+        sealed, manifest, name = self._build(destinations)
+        delivery = Delivery(self._plan, self._state, self._workspace, self._reporter)
+        placed, failed = delivery.put(sealed, name, destinations, manifest)
+        self._warn(*failed)
+        return BackupReport(
+            profile=self._profile.name,
+            archive_name=Path(placed[0].path).name,
+            manifest=manifest,
+            placed=placed,
+            duration_seconds=time.monotonic() - started,
+            warnings=tuple(self._warnings),
+        )
+
+    def _check(self) -> list[Destination]:
+        """Everything that can be known to fail now does, all of it at once. One destination in reach is enough."""
+        errors: list[RunnerError] = []
+        if self._media is not None:
+            errors += check_sources(self._media)
+        usable: list[Destination] = []
+        failed: list[RunnerError] = []
+        for destination in map(open_destination, self._profile.destinations):
+            try:
+                destination.check()
+                usable.append(destination)
+            except DestinationFailed as error:
+                failed.append(error)
+        raise_all([*errors, *(() if usable else failed)])
+        for unusable in failed:
+            self._warn(*unusable.findings)
+        return usable
+
+    def _build(self, destinations: list[Destination]) -> tuple[Path, Manifest, str]:
+        """Snapshot, survey, references, dump, media, seal: the archive under a temporary name, and its own name."""
+        name = numbered(self._plan.archive_name, frozenset().union(*(place.names() for place in destinations)))
+        path = self._workspace.folder / "archive.zip"
+        compression = self._profile.archive.compression
+        with contextlib.ExitStack() as open_until_sealed:
+            capture = self._open_capture(open_until_sealed)
+            found = None if self._media is None else self._survey()
+            check = self._check_references(capture)
+            self._check_empty_root(found, check)
+            file = open_until_sealed.enter_context(create_private(path))
+            writer = ArchiveWriter(file, self._workspace.folder, self._plan.created_at, compression)
+            open_until_sealed.enter_context(writer)
+            database = None if capture is None else self._dump(capture, writer, compression)
+            media = None if found is None else self._copy_media(writer, check, found)
+            manifest = self._seal(writer, database, media, check, name)
+        return path, manifest, name
+
+    def _open_capture(self, stack: contextlib.ExitStack) -> Capture | None:
+        config = self._profile.database
+        if config is None or not self._plan.variant.has_database:
+            return None
+        with self._stage(Action.SNAPSHOT):
+            return stack.enter_context(open_capture(config, self._workspace.folder, self._plan.timestamp))
+
+    def _survey(self) -> Survey:
+        assert self._media is not None  # noqa: S101 - the caller has looked
+        found = survey(self._media)
+        self._warn(*found.warnings)
+        return found
+
+    def _check_references(self, capture: Capture | None) -> ReferenceCheck | None:
+        if capture is None or self._media is None or not self._media.references:
+            return None
+        check = ReferenceCheck(capture, self._media)
+        with self._stage(Action.REFERENCES):
+            check.run()
+        return check
+
+    def _check_empty_root(self, found: Survey | None, check: ReferenceCheck | None) -> None:
+        """An empty root is most often a disk that is not mounted."""
+        if found is None or found.files or self._media is None:
+            return
+        last = self._state.last_backup()
+        before = 0 if last is None else last.media_files or 0
+        message = msg("the media root holds no file; the last backup held {count}", count=before)
+        if before or (check is not None and check.names_files):
+            raise SourceMissing(
+                message,
+                where=str(self._media.root),
+                hint=msg("check that its disk is mounted; if it is empty on purpose, make a `db-only` backup"),
+            )
+        self._warn(Finding("media.empty", msg("the media root holds no file"), str(self._media.root)))
+
+    def _dump(self, capture: Capture, writer: ArchiveWriter, compression: Compression) -> DatabaseRecord:
+        with self._stage(Action.DUMP):
+            for part in capture.parts(gzip=compression is not Compression.STORE):
+                _add_part(writer, part, compression)
+                self._reporter(StageAdvanced(Action.DUMP, part.size_bytes))
+            record = capture.record()
+        self._warn(*capture.findings(), *self._shrunk(record))
+        return record
+
+    def _shrunk(self, record: DatabaseRecord) -> Iterator[Finding]:
+        last = self._state.last_backup()
+        before = 0 if last is None else last.tables or 0
+        if record.tables and len(record.tables) * 2 < before:
+            yield Finding(
+                "database.shrunk",
+                msg("{now} tables; the last backup held {before}", now=len(record.tables), before=before),
+                hint=msg("check that this is the application's database and that its migrations ran"),
+            )
+
+    def _copy_media(self, writer: ArchiveWriter, check: ReferenceCheck | None, found: Survey) -> MediaRecord:
+        assert self._media is not None  # noqa: S101 - the caller has looked
+        with self._stage(Action.MEDIA, found.bytes):
+            copy = MediaCopy(
+                self._media, writer, check, lambda amount: self._reporter(StageAdvanced(Action.MEDIA, amount))
+            )
+            record = copy.run()
+        self._warn(*copy.warnings, *(() if check is None else check.warnings))
+        return record
+
+    def _seal(
+        self,
+        writer: ArchiveWriter,
+        database: DatabaseRecord | None,
+        media: MediaRecord | None,
+        check: ReferenceCheck | None,
+        name: str,
+    ) -> Manifest:
+        plan, profile = self._plan, self._profile
+        references = unchecked(() if profile.media is None else profile.media.references)
+        with self._stage(Action.SEAL):
+            draft = Manifest(
+                format_version=FORMAT_VERSION,
+                archive_id=self._run_id,
+                profile=profile.name,
+                instance=profile.instance,
+                host=platform.node(),
+                variant=plan.variant.value,
+                created_at=plan.created_at.astimezone(UTC).isoformat(timespec="seconds"),
+                created_at_local=plan.created_at.isoformat(timespec="seconds"),
+                runner_version=__version__,
+                members=(),
+                database=database,
+                media=media,
+                references=references if check is None else check.record(),
+                warnings=tuple(
+                    WarningRecord(code=finding.code, message=str(finding.message), where=finding.where)
+                    for finding in self._warnings
+                ),
+            )
+            text = restore_text(draft, name).encode("utf-8", "backslashreplace")
+            writer.add_member(RESTORE_NAME, [text], len(text), deflate=True)
+            return writer.seal(draft)
+
+    @property
+    def _media(self) -> MediaConfig | None:
+        """The media half, when this variant has one."""
+        return self._profile.media if self._plan.variant.has_media else None
+
+    def _warn(self, *findings: Finding) -> None:
+        for finding in findings:
+            self._warnings.append(finding)
+            self._reporter(Noticed(finding))
+
+    @contextlib.contextmanager
+    def _stage(self, action: Action, total: int | None = None, title: str = "") -> Iterator[None]:
+        step = next((step for step in self._plan.steps if step.action is action), None)
+        shown = msg("{title}", title=title) if title or step is None else step.title
+        self._reporter(StageStarted(action, shown, total))
+        yield
+        self._reporter(StageEnded(action))
+
+
+def open_capture(
+    config: PostgresqlConfig | SqliteConfig, workspace: Path, timestamp: str
+) -> AbstractContextManager[Capture]:
+    """The engine of a database. Imported late: a profile without PostgreSQL needs no psycopg."""
+    match config:
+        case PostgresqlConfig():
+            from runner.databases import postgresql
+
+            return postgresql.open_capture(config, workspace, timestamp)
+        case SqliteConfig():
+            return sqlite.open_capture(config, workspace, timestamp)
+        case _:
+            assert_never(config)
+
+
+def open_destination(config: DestinationConfig) -> Destination:
+    """The destination that a profile describes."""
+    return LocalFolder(config)
+
+
+def _add_part(writer: ArchiveWriter, part: DumpPart, compression: Compression) -> None:
+    if part.packing == "gzip":
+        writer.add_member(part.name, gzip_chunks(part.chunks, compression), part.size_bytes, deflate=False)
+    else:
+        writer.add_member(part.name, part.chunks, part.size_bytes, deflate=part.packing == "deflate")
+
+
+def _workspace_failed(plan: Plan, error: OSError) -> WorkspaceFailed:
+    return WorkspaceFailed(
+        msg("the archive cannot be written: {reason}", reason=error.strerror or str(error)),
+        where=str(plan.profile.state),
+        hint=msg("free some space there, or set `state` in backup.yml to a folder on a larger disk"),
+    )

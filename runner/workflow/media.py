@@ -1,0 +1,247 @@
+"""The media half of a backup: a first look that finds every problem, then one pass that copies."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+
+from runner.archive.writer import ArchiveWriter
+from runner.errors import FileLost, Finding, RunnerError, SourceMissing, SourceUnreadable, raise_all
+from runner.media.read import FileReading, ReadFailed
+from runner.media.select import Selection
+from runner.media.walk import Node, Obstacle, ObstacleKind, walk
+from runner.messages import Message, msg
+from runner.model.manifest import InventoryEntry, MediaRecord
+from runner.model.profile import MediaConfig
+from runner.workflow.entries import entry_of
+from runner.workflow.references import SHOWN, ReferenceCheck
+
+_MORE_ATTEMPTS_WHEN_NAMED = 2
+_PAUSE_SECONDS = 0.2
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the first look found: how much there is to copy, and what to warn of."""
+
+    files: int = 0
+    bytes: int = 0
+    warnings: list[Finding] = field(default_factory=list)
+
+
+def check_sources(media: MediaConfig) -> list[RunnerError]:
+    """The root and the required entries, before anything is written."""
+    if not media.root.is_dir():
+        return [
+            SourceMissing(
+                msg("the media root is not there, or is not a folder"),
+                where=str(media.root),
+                hint=msg("check `media.root` in the profile, and that the disk it lies on is mounted"),
+            )
+        ]
+    return [
+        SourceMissing(
+            msg("`{path}` is required and not there", path=required),
+            where=str(media.root),
+            hint=msg("create it if it is meant to be empty, or take it out of `media.required`"),
+        )
+        for required in media.required
+        if not (media.root / required).exists()
+    ]
+
+
+def survey(media: MediaConfig) -> Survey:
+    """Look at everything once. Raises all that cannot be saved, together."""
+    found = Survey()
+    errors: list[RunnerError] = []
+    for item in _walked(media):
+        if isinstance(item, Obstacle):
+            _judge(item, media, found, errors)
+        elif not item.is_directory and not item.is_link:
+            found.files += 1
+            found.bytes += item.status.st_size
+    if len(errors) > SHOWN:
+        more = SourceUnreadable(msg("and {count} more like these", count=len(errors) - SHOWN), where=str(media.root))
+        errors = [*errors[:SHOWN], more]
+    raise_all(errors)
+    return found
+
+
+class MediaCopy:
+    """Copies the media root into an archive, file by file, each as it is at the moment it is read."""
+
+    def __init__(
+        self,
+        media: MediaConfig,
+        writer: ArchiveWriter,
+        check: ReferenceCheck | None,
+        advance: Callable[[int], object],
+    ) -> None:
+        self._media = media
+        self._root = Path(os.path.realpath(media.root))
+        self._writer = writer
+        self._check = check
+        self._advance = advance
+        self._counts = {"file": 0, "directory": 0, "link": 0}
+        self._bytes = 0
+        self.warnings: list[Finding] = []
+
+    def run(self) -> MediaRecord:
+        """Raises FileLost, SourceUnreadable, ReferencesMissing."""
+        for item in _walked(self._media):
+            if isinstance(item, Obstacle):
+                self._meet(item)
+            elif item.is_directory or item.is_link:
+                entry = self._writer.add_media_node(entry_of(item))
+                self._writer.record(entry)
+                self._counts[entry.type] += 1
+            else:
+                self._copy(item)
+        if self._check is not None:
+            self._check.finish()
+        self._writer.end_media()
+        return MediaRecord(
+            root=str(self._media.root),
+            exclude=self._media.exclude,
+            files=self._counts["file"],
+            directories=self._counts["directory"],
+            links=self._counts["link"],
+            bytes=self._bytes,
+        )
+
+    def _copy(self, node: Node) -> None:
+        """Two attempts; a third for a file that the live database still names, and then it is an error."""
+        if self._attempt(node) is _Outcome.KEPT:
+            return
+        if self._is_named(node.path):
+            outcome = _Outcome.CHANGED
+            for _ in range(_MORE_ATTEMPTS_WHEN_NAMED):
+                time.sleep(_PAUSE_SECONDS)
+                outcome = self._attempt(node)
+                if outcome is _Outcome.KEPT:
+                    return
+            if self._is_named(node.path):
+                raise self._lost(node, outcome)
+        if self._attempt(node, keep_changed=True) is _Outcome.VANISHED:
+            self._leave_out(node.path)
+
+    def _attempt(self, node: Node, *, keep_changed: bool = False) -> "_Outcome":
+        """Read the file once. Unless it was kept, the archive is as it was before."""
+        mark = self._writer.mark()
+        path = self._root / node.path
+        try:
+            with FileReading(path) as reading:
+                entry = entry_of(node, reading.status)
+                entry = self._writer.add_media_file(entry, reading.chunks(), reading.status.st_size)
+        except FileNotFoundError:
+            self._writer.rewind(mark)
+            return _Outcome.VANISHED
+        except ReadFailed as error:
+            raise SourceUnreadable(
+                msg("the file cannot be read: {reason}", reason=error.reason),
+                where=str(path),
+                hint=msg("check its permissions and the disk; an archive without it would lie, so none was made"),
+            ) from None
+        if reading.changed and not keep_changed:
+            self._writer.rewind(mark)
+            return _Outcome.CHANGED
+        if reading.changed:
+            entry = msgspec.structs.replace(entry, changed=True)
+            self._warn(
+                "media.changed", msg("the file changed each time it was read; the archive may mix two states"), path
+            )
+        self._keep(node, entry)
+        return _Outcome.KEPT
+
+    def _keep(self, node: Node, entry: InventoryEntry) -> None:
+        self._writer.record(entry)
+        self._counts["file"] += 1
+        self._bytes += entry.size
+        if self._check is not None:
+            self._check.archived(node.path)
+        self._advance(entry.size)
+
+    def _is_named(self, path: str) -> bool:
+        return self._check is not None and self._check.is_pending(path) and self._check.still_named(path)
+
+    def _lost(self, node: Node, outcome: "_Outcome") -> FileLost:
+        message = (
+            msg("the file vanished while it was read, and the database still names it")
+            if outcome is _Outcome.VANISHED
+            else msg("the file changed each time it was read, and the database names it")
+        )
+        hint = msg("run the backup again when the application has finished with the file")
+        return FileLost(message, where=str(self._root / node.path), hint=hint)
+
+    def _leave_out(self, path: str) -> None:
+        if self._check is not None and self._check.is_pending(path):
+            self._check.forget(path)
+        else:
+            self._warn("media.vanished", msg("the file vanished while it was read"), self._root / path)
+
+    def _meet(self, obstacle: Obstacle) -> None:
+        """Something that the survey did not see, or warned of already."""
+        if obstacle.kind is ObstacleKind.VANISHED:
+            self._leave_out(obstacle.path)
+        elif obstacle.kind is not ObstacleKind.SPECIAL:
+            raise _unsaved(obstacle, self._media)
+
+    def _warn(self, code: str, message: Message, path: Path) -> None:
+        self.warnings.append(Finding(code, message, str(path)))
+
+
+class _Outcome(Enum):
+    KEPT = "kept"
+    CHANGED = "changed"
+    VANISHED = "vanished"
+
+
+def _walked(media: MediaConfig) -> Iterator[Node | Obstacle]:
+    """The walk, with a root that cannot be listed as our error."""
+    try:
+        yield from walk(media.root, Selection(media.exclude))
+    except OSError as error:
+        raise SourceUnreadable(
+            msg("the media root cannot be read: {reason}", reason=error.strerror or str(error)),
+            where=str(media.root),
+            hint=msg("check its permissions and the disk"),
+        ) from None
+
+
+def _judge(obstacle: Obstacle, media: MediaConfig, found: Survey, errors: list[RunnerError]) -> None:
+    match obstacle.kind:
+        case ObstacleKind.SPECIAL:
+            message = msg("a {kind} is not saved", kind=obstacle.detail)
+            found.warnings.append(Finding("media.special", message, str(media.root / obstacle.path)))
+        case ObstacleKind.VANISHED:
+            pass  # the copy meets it again, or it is not there any more
+        case _:
+            errors.append(_unsaved(obstacle, media))
+
+
+def _unsaved(obstacle: Obstacle, media: MediaConfig) -> SourceUnreadable:
+    """The error for something that belongs in the backup and cannot be saved."""
+    where = str(media.root / obstacle.path)
+    match obstacle.kind:
+        case ObstacleKind.LINK_OUTSIDE:
+            return SourceUnreadable(
+                msg("the link leads out of the media root, to `{target}`", target=obstacle.detail),
+                where=where,
+                hint=msg("move what it points at below the root, or leave the link out with `media.exclude`"),
+            )
+        case ObstacleKind.PLACEHOLDER:
+            return SourceUnreadable(
+                msg("the file's content is in the cloud and not on this disk"),
+                where=where,
+                hint=msg('choose "Always keep on this device" for it, or leave it out with `media.exclude`'),
+            )
+        case _:
+            return SourceUnreadable(
+                msg("it cannot be read: {reason}", reason=obstacle.detail),
+                where=where,
+                hint=msg("check its permissions and the disk, or leave it out with `media.exclude`"),
+            )
