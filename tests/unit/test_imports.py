@@ -1,0 +1,88 @@
+"""What is imported, and when: `runner --help` stays quick, and nothing undeclared is used."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGE = CHECKOUT / "runner"
+
+# Each costs more than the rest of `--help` together, or pulls in something that does.
+HEAVY = (
+    "asyncio",
+    "isal",
+    "jsonschema",
+    "msgspec",
+    "psycopg",
+    "rich",
+    "sqlite3",
+    "ssl",
+    "yaml",
+)
+
+LOADED_AFTER = """\
+import json, sys
+from runner.cli.main import main
+sys.argv = ["runner", *{arguments!r}]
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def modules_after(*arguments: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED_AFTER.format(arguments=list(arguments))],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded: list[str] = json.loads(done.stderr.splitlines()[-1])
+    return set(loaded)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("apply", "--help"), ("validate", "--help")], ids=" ".join)
+def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert modules_after(*arguments).isdisjoint(HEAVY)
+
+
+def test_every_import_is_declared() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {normalised(re.split(r"[\s\[<>=!~;]", line, maxsplit=1)[0]) for line in project["dependencies"]}
+    providers = metadata.packages_distributions()
+    undeclared = {
+        f"{path.relative_to(CHECKOUT).as_posix()}: {name}"
+        for path in PACKAGE.rglob("*.py")
+        for name in imported_names(path)
+        if name != "runner" and name not in sys.stdlib_module_names
+        if declared.isdisjoint(normalised(provider) for provider in providers.get(name, ()))
+    }
+    assert undeclared == set()
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """The top-level names that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name.partition(".")[0] for alias in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module.partition(".")[0]
+
+
+def normalised(distribution: str) -> str:
+    """As PEP 503 compares names."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
