@@ -4,12 +4,13 @@
   PROFILE/
     lock              held while a run of this profile goes on; dies with its process
     work/RUN_ID/      one run's temporary files; whatever is here when the lock is free was left by a dead run
-    work/RUN_ID/partials   temporary files of that run in other folders, one path a line
+    work/RUN_ID/partials.jsonl   temporary files of that run in other folders, one path a line
     verified.jsonl    which archive was verified where and when
     last.json         what the last finished backup held, for comparison
 """
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+_PARTIALS = "partials.jsonl"
 _LOCK_BYTE = 1 << 30  # beyond the content: Windows forbids others to read a locked range
 
 
@@ -59,7 +61,7 @@ class Workspace:
 
     def note_partial(self, path: Path) -> None:
         """Remember a temporary file in another folder, before it is made, so that a dead run's is found again."""
-        append_line(self.folder / "partials", os.fsencode(path))
+        append_line(self.folder / _PARTIALS, json.dumps(str(path)).encode("ascii"))
 
 
 class ProfileState:
@@ -90,19 +92,14 @@ class ProfileState:
             os.close(descriptor)
 
     def clean_leftovers(self) -> list[Path]:
-        """Remove what dead runs left behind, and name it. Call it with the lock held."""
-        removed: list[Path] = []
+        """Remove what dead runs left behind, and name it. Call it with the lock held.
+
+        A temporary file that is out of reach (its disk is not connected) stays on record for the next run.
+        """
         try:
-            for folder in sorted((self._folder / "work").glob("*")):
-                for partial in _partials(folder):
-                    if partial.exists():
-                        partial.unlink()
-                        removed.append(partial)
-                remove_tree(folder)
-                removed.append(folder)
+            return [path for folder in sorted((self._folder / "work").glob("*")) for path in _clean(folder)]
         except OSError as error:
             raise _unusable(self._state, error) from None
-        return removed
 
     @contextmanager
     def workspace(self, run_id: str) -> Iterator[Workspace]:
@@ -115,9 +112,7 @@ class ProfileState:
         try:
             yield Workspace(folder)
         finally:
-            for partial in _partials(folder):
-                partial.unlink(missing_ok=True)
-            remove_tree(folder)
+            _clean(folder)
 
     def last_backup(self) -> LastBackup | None:
         """None when there was none, or its record cannot be read."""
@@ -151,11 +146,40 @@ class ProfileState:
         return found
 
 
+def _clean(folder: Path) -> list[Path]:
+    """Remove one run's temporary files and its folder; returns what was removed. Raises OSError for the folder only."""
+    removed: list[Path] = []
+    out_of_reach: list[Path] = []
+    for partial in _partials(folder):
+        try:
+            partial.unlink()
+            removed.append(partial)
+        except FileNotFoundError:
+            if not partial.parent.is_dir():
+                out_of_reach.append(partial)
+        except OSError:
+            out_of_reach.append(partial)
+    remove_tree(folder)
+    removed.append(folder)
+    if out_of_reach:
+        make_private_folder(folder)
+        for partial in out_of_reach:
+            Workspace(folder).note_partial(partial)
+    return removed
+
+
 def _partials(folder: Path) -> list[Path]:
     try:
-        return [Path(os.fsdecode(line)) for line in (folder / "partials").read_bytes().splitlines()]
-    except FileNotFoundError:
+        lines = (folder / _PARTIALS).read_bytes().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    found: list[Path] = []
+    for line in lines:
+        try:
+            found.append(Path(json.loads(line)))
+        except (ValueError, TypeError):
+            continue  # cut short by a crash, so the file it names was not made yet
+    return found
 
 
 def _ignore_by_git(state: Path) -> None:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from runner.archive.layout import is_representable
 from runner.archive.names import encode_path, is_safe_member
 from runner.messages import Message, msg
 from runner.model.manifest import MEDIA_PREFIX, InventoryEntry
@@ -112,7 +113,10 @@ def _decode(line: bytes, number: int) -> InventoryEntry:
 
 def _is_consistent(entry: InventoryEntry) -> bool:
     """The fields that each kind has, and no others; all sizes in range."""
-    if min(entry.size, entry.size_stored or 0) < 0 or not 0 <= entry.mode <= 0o7777:
+    stored = entry.size if entry.size_stored is None else entry.size_stored
+    if not is_representable(member_name(entry), entry.size, stored, zip64=entry.zip64):
+        return False
+    if not 0 <= entry.mode <= 0o7777:
         return False
     if entry.type == "directory":
         return entry.sha256 is None and entry.size == 0 and entry.method == "store" and not entry.zip64

@@ -22,6 +22,8 @@ _LOCATOR64 = struct.Struct("<4sLQL")
 
 _MAX_16 = 0xFFFF
 _MAX_32 = 0xFFFF_FFFF
+_MAX_NAME = 60_000  # with the extra fields, below the 65,535 bytes that a header's length fields count
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UTF8_NAMES = 0x0800
 _MADE_BY_UNIX = 3 << 8 | 45  # so that tools apply the modes in the external attributes
 _VERSION_DEFLATE = 20
@@ -62,12 +64,22 @@ class Ending:
 
 
 def member_time(mtime_ns: int, offset: timedelta) -> datetime:
-    """The instant as local time at the archive's own UTC offset, in whole seconds; clamped to what `datetime` holds."""
+    """The instant as local time at the archive's own UTC offset, in whole seconds.
+
+    By arithmetic alone: the same on every system, whose own calls differ before 1970 and after 3000. What `datetime`
+    cannot hold becomes 1970.
+    """
     zone = timezone(offset)
     try:
-        return datetime.fromtimestamp(mtime_ns // 1_000_000_000, zone)
-    except (OverflowError, OSError, ValueError):
-        return datetime(1970, 1, 1, tzinfo=UTC).astimezone(zone)
+        return (_EPOCH + timedelta(seconds=mtime_ns // 1_000_000_000)).astimezone(zone)
+    except OverflowError:
+        return _EPOCH.astimezone(zone)
+
+
+def is_representable(name: str, size: int, size_stored: int, *, zip64: bool) -> bool:
+    """Whether the headers of such a member can be written at all; asked before anything is derived from a claim."""
+    largest = 1 << 62 if zip64 else _MAX_32 - 1
+    return len(name.encode("utf-8")) <= _MAX_NAME and 0 <= size <= largest and 0 <= size_stored <= largest
 
 
 def local_header_length(header_name: bytes, modified: datetime, *, zip64: bool) -> int:

@@ -43,9 +43,8 @@ class ArchiveReader:
         self.ending = self._read_ending()
         content = self._read_manifest_bytes()
         self.manifest: Manifest = decode_manifest(content, name)
-        created = datetime.fromisoformat(self.manifest.created_at_local)
-        self.created_at = created
-        self._offset: timedelta = created.utcoffset() or timedelta(0)
+        self.created_at = self._creation_time()
+        self._offset: timedelta = self.created_at.utcoffset() or timedelta(0)
         self.manifest_member = self._stored(
             Member(name=MANIFEST_NAME, size=len(content), sha256=self.ending.manifest_sha256)
         )
@@ -206,13 +205,23 @@ class ArchiveReader:
             raise self._damaged(MANIFEST_NAME)
         return content
 
+    def _creation_time(self) -> datetime:
+        try:
+            created = datetime.fromisoformat(self.manifest.created_at_local)
+        except ValueError:
+            created = None
+        if created is None or created.utcoffset() is None:
+            raise ArchiveDamaged(msg("the manifest's time of creation is not one"), where=self.name)
+        return created
+
     def _check_members(self) -> None:
         """The manifest's own claims about members must be possible before anything is read by them."""
         names = [member.name for member in self.manifest.members]
         has_inventory = INVENTORY_NAME in names
         in_range = all(
-            0 <= member.size <= _MAX_SIZE and 0 <= (member.size_stored or 0) <= self.size_bytes
+            layout.is_representable(member.name, stored.size, stored.stored_bytes, zip64=member.zip64)
             for member in self.manifest.members
+            for stored in (self._stored(member),)
         )
         reserved = any(name == MANIFEST_NAME or name.startswith(MEDIA_PREFIX) for name in names)
         contradictory = len(set(names)) != len(names) or has_inventory != (self.manifest.media is not None)
@@ -230,9 +239,6 @@ class ArchiveReader:
             if member.name == INVENTORY_NAME:
                 return None
         return None
-
-
-_MAX_SIZE = 1 << 62
 
 
 class _RawMember(io.RawIOBase):

@@ -1,6 +1,8 @@
 """The `runner` command: global options, and subcommands that are imported when they are called."""
 
 import importlib
+import itertools
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -9,6 +11,7 @@ import click
 
 from runner import __version__
 from runner.cli.settings import Settings
+from runner.errors import ExitCode
 
 _COMMANDS = {
     "validate": "Check profiles: every problem, with file, line and column.",
@@ -90,5 +93,35 @@ def main() -> NoReturn:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-    cli.main(prog_name="runner")
-    raise SystemExit(0)
+    try:
+        cli.main(prog_name="runner", standalone_mode=False)
+        code = 0
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    except click.Abort:
+        code = ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        code = ExitCode.USAGE
+        _show_misuse(error)
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough; nothing more is to be written, by the interpreter's exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.BUG
+    raise SystemExit(int(code))
+
+
+def _show_misuse(error: click.ClickException) -> None:
+    """Wrong usage: on stderr for people, as the one JSON object for programs that asked for JSON."""
+    wants_json = any(
+        argument == "--format=json" or pair == ("--format", "json")
+        for argument, pair in zip(sys.argv[1:], itertools.pairwise([*sys.argv[1:], ""]), strict=True)
+    )
+    if not wants_json:
+        error.show()
+        return
+    from runner.cli.run import Outcome, print_json
+    from runner.errors import Finding, UsageError
+    from runner.messages import msg
+
+    finding = Finding(UsageError.code, msg("{reason}", reason=error.format_message()))
+    print_json(Outcome(errors=(finding,)), ExitCode.USAGE)

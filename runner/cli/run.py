@@ -57,7 +57,7 @@ def run(work: Callable[[], Outcome], output_format: str) -> NoReturn:
     if code is ExitCode.DONE and outcome.warnings:
         code = ExitCode.WARNINGS
     if output_format == "json":
-        _print_json(outcome, code)
+        print_json(outcome, code)
     else:
         _print_text(outcome)
     raise SystemExit(int(code))
@@ -73,7 +73,7 @@ def finding_data(finding: Finding) -> dict[str, str | None]:
     }
 
 
-def _print_json(outcome: Outcome, code: ExitCode) -> None:
+def print_json(outcome: Outcome, code: ExitCode) -> None:
     status = "ok" if code is ExitCode.DONE else "warning" if code is ExitCode.WARNINGS else "error"
     document = {
         "format_version": JSON_FORMAT_VERSION,

@@ -148,10 +148,14 @@ class _Backup:
             return
         last = self._state.last_backup()
         before = 0 if last is None else last.media_files or 0
-        message = msg("the media root holds no file; the last backup held {count}", count=before)
         if before or (check is not None and check.names_files):
+            named = 0 if check is None else check.checked
             raise SourceMissing(
-                message,
+                msg(
+                    "the media root holds no file; the last backup held {before}, and the database names {named}",
+                    before=before,
+                    named=named,
+                ),
                 where=str(self._media.root),
                 hint=msg("check that its disk is mounted; if it is empty on purpose, make a `db-only` backup"),
             )
