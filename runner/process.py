@@ -6,7 +6,7 @@ Every child gets its own process group, so that Ctrl-C reaches runner alone and 
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -22,11 +22,22 @@ _CHUNK_BYTES = 1 << 20
 Environment = Mapping[str, "str | Secret"]
 
 
-def run(arguments: Sequence[str], environment: Environment | None = None, *, stdin: bytes | None = None) -> bytes:
-    """Run a program to its end and return its stdout. Raises ToolMissing or ToolFailed."""
-    with _started(arguments, environment or {}, stdin=stdin) as child:
+def run(
+    arguments: Sequence[str],
+    environment: Environment | None = None,
+    *,
+    told: Callable[[str], object] | None = None,
+) -> bytes:
+    """Run a program to its end and return its stdout. Raises ToolMissing or ToolFailed.
+
+    `told` gets what a program that ended well said on stderr, if it said anything: most often a warning.
+    """
+    with _started(arguments, environment or {}) as child:
         output = child.stdout.read()
         child.wait()
+        words = child.last_words()
+        if told is not None and words:
+            told(words)
         return output
 
 
@@ -57,7 +68,7 @@ class _Child:
                     "`{program}` ended with {code}: {stderr}",
                     program=Path(str(self._process.args[0])).name,  # type: ignore[index]  # always a list, see `_started`
                     code=f"signal {-code}" if code < 0 else f"exit code {code}",
-                    stderr=self._last_words() or "it said nothing",
+                    stderr=self.last_words() or "it said nothing",
                 )
             )
 
@@ -72,7 +83,8 @@ class _Child:
                 self._process.wait()
         self.stdout.close()
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The last lines of stderr, without any secret."""
         self._errors.seek(0)
         text = self._errors.read().decode("utf-8", "replace").strip()
         for secret in self._secrets:
@@ -82,17 +94,14 @@ class _Child:
 
 
 @contextmanager
-def _started(arguments: Sequence[str], environment: Environment, *, stdin: bytes | None = None) -> Iterator[_Child]:
+def _started(arguments: Sequence[str], environment: Environment) -> Iterator[_Child]:
     secrets = [value for value in environment.values() if isinstance(value, Secret)]
     revealed = {name: value.reveal() if isinstance(value, Secret) else value for name, value in environment.items()}
-    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as given:
-        if stdin is not None:
-            given.write(stdin)
-            given.seek(0)
+    with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(  # noqa: S603 - an argument list, never a shell string
                 list(arguments),
-                stdin=subprocess.DEVNULL if stdin is None else given,
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, "LC_MESSAGES": "C", **revealed},

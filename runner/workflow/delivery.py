@@ -103,12 +103,11 @@ class _Verify:
 
     def __call__(self, file: BinaryIO) -> None:
         """Raises ArchiveDamaged."""
-        status = os.fstat(file.fileno())
-        identity = status.st_dev, status.st_ino
-        if identity in self._seen:
+        identity = _identity(file)
+        if identity is not None and identity in self._seen:
             return
-        self._reporter(StageStarted(Action.VERIFY, msg("read the archive again"), status.st_size))
         reader = ArchiveReader(file, self._name)
+        self._reporter(StageStarted(Action.VERIFY, msg("read the archive again"), reader.size_bytes))
         verification = verify_archive(reader, lambda amount: self._reporter(StageAdvanced(Action.VERIFY, amount)))
         if not verification.intact:
             raise ArchiveDamaged(
@@ -118,4 +117,14 @@ class _Verify:
                 hint=msg("check the disk and the memory of this machine, then run the backup again"),
             )
         self._reporter(StageEnded(Action.VERIFY))
-        self._seen.add(identity)
+        if identity is not None:
+            self._seen.add(identity)
+
+
+def _identity(file: BinaryIO) -> tuple[int, int] | None:
+    """Which file of which disk this is; None for a stream that is no local file."""
+    try:
+        status = os.fstat(file.fileno())
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

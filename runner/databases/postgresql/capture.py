@@ -63,6 +63,7 @@ class PostgresqlCapture:
         self._folder = folder
         self._rows: dict[int, TableRecord] = {}
         self._large_objects: list[int] = []
+        self._warnings: list[str] = []
         self._dump: DirectoryDump | None = None
         for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
             connection.execute(f"SET {setting} = 0")
@@ -100,7 +101,12 @@ class PostgresqlCapture:
 
     def parts(self, *, gzip: bool) -> Iterator[DumpPart]:
         dump = dump_directory(
-            self._config, self._tools, environment(self._config, self._password), self._snapshot, self._folder
+            self._config,
+            self._tools,
+            environment(self._config, self._password),
+            self._snapshot,
+            self._folder,
+            told=self._warnings.append,
         )
         self._dump = dump
         # A server that went away after pg_dump's last word has not told us of it yet.
@@ -145,16 +151,12 @@ class PostgresqlCapture:
         )
 
     def findings(self) -> tuple[Finding, ...]:
-        if self._rows:
-            return ()
-        return (
-            Finding(
-                "database.empty",
-                msg("the database has no tables"),
-                describe(self._config),
-                msg("check `database.name`: is this the application's database?"),
-            ),
-        )
+        where = describe(self._config)
+        found = [Finding("database.pg_dump", msg("{words}", words=words), where) for words in self._warnings]
+        if not self._rows:
+            hint = msg("check `database.name`: is this the application's database?")
+            found.append(Finding("database.empty", msg("the database has no tables"), where, hint))
+        return tuple(found)
 
     @property
     def _dump_name(self) -> str:

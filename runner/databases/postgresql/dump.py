@@ -50,9 +50,17 @@ class DirectoryDump:
 
 
 def dump_directory(
-    config: PostgresqlConfig, tools: Tools, environment: Environment, snapshot: str, folder: Path
+    config: PostgresqlConfig,
+    tools: Tools,
+    environment: Environment,
+    snapshot: str,
+    folder: Path,
+    told: Callable[[str], object],
 ) -> DirectoryDump:
-    """Dump the captured instant into the new folder `folder`. Raises ToolFailed or DumpIncomplete."""
+    """Dump the captured instant into the new folder `folder`; `told` gets pg_dump's warnings.
+
+    Raises ToolFailed or DumpIncomplete.
+    """
     make_private_folder(folder.parent)
     arguments = [
         tools.path("pg_dump"),
@@ -64,7 +72,7 @@ def dump_directory(
         f"--file={folder}",
         *(f"--exclude-table-data={pattern}" for pattern in config.exclude_table_data),
     ]
-    run(arguments, environment)
+    run(arguments, environment, told=told)
     return _read_contents(tools, folder)
 
 
