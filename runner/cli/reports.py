@@ -1,12 +1,12 @@
 """What a backup did, as text and as JSON."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
 from runner.cli.text import count_text, size_text, wrapped
-from runner.model.manifest import DatabaseRecord, Manifest, MediaRecord
+from runner.model.manifest import DatabaseRecord, Manifest, MediaRecord, PostgresqlRecord, SqliteRecord
 from runner.model.report import BackupReport
 
 
@@ -74,7 +74,13 @@ def summary_data(manifest: Manifest) -> dict[str, Any]:
 
 def _database_text(database: DatabaseRecord) -> str:
     rows = sum(table.rows or 0 for table in database.tables)
-    engine = f"PostgreSQL {database.server_version}" if hasattr(database, "server_version") else "SQLite"
+    match database:
+        case PostgresqlRecord(server_version=version):
+            engine = f"PostgreSQL {version}"
+        case SqliteRecord(sqlite_version=version):
+            engine = f"SQLite {version}"
+        case _:
+            assert_never(database)
     tables = count_text(len(database.tables), "table", "tables")
     return f"{engine}, {tables}, {count_text(rows, 'row', 'rows')}"
 

@@ -1,16 +1,21 @@
 """Layout of text for people: sizes, times, tables that fit the terminal, blocks of findings."""
 
+import os
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 
 from runner.errors import Finding
 
 _NARROWEST = 30
+_UNWRAPPED = 1000
 
 
 def terminal_width() -> int:
-    """Columns of the terminal (80 where there is none)."""
+    """Columns of the terminal. What is not read on one (a pipe, a log) is not wrapped, unless `COLUMNS` says so."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return _UNWRAPPED
     return max(_NARROWEST, shutil.get_terminal_size().columns)
 
 

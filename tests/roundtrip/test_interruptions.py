@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -178,48 +179,46 @@ def test_a_failing_disk_is_an_error_and_leaves_nothing(strace: str, tmp_path: Pa
     assert failed >= 2
 
 
-def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
     requires_program("mount", only="linux")
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, check=False
-    )
-    if mounted.returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("only root may mount a small disk here; the injected ENOSPC covers the rest")
-    try:
-        project = sqlite_project(tmp_path / "project", out=small / "out", rows=400)
-        (project.media / "large.jpg").write_bytes(random.Random(SEED).randbytes(400_000))
-        done = project.run("apply", "app")
-        assert done.returncode == 12, done.stderr
-        assert "No space left" in done.stderr
-        assert (project.archives(), project.leftovers()) == ([], [])
-        (project.media / "large.jpg").unlink()
-        project.apply()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+    yield small
+    subprocess.run(["umount", str(small)], check=True)
 
 
-def test_a_full_state_folder_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
-    requires_program("mount", only="linux")
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root may mount a small disk here; the injected ENOSPC covers the rest")
-    try:
-        project = sqlite_project(tmp_path / "project", rows=400)
-        (project.folder / "backup.yml").write_text(f"version: 1\nstate: {small.as_posix()}/state\n", "utf-8")
-        (project.media / "large.jpg").write_bytes(random.Random(SEED).randbytes(400_000))
-        done = project.run("apply", "app")
-        assert done.returncode == 14, done.stderr
-        assert "No space left" in done.stderr
-        assert project.archives() == []
-        assert list((small / "state" / "app" / "work").iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+def add_large_file(project: Project) -> Path:
+    """More than a small disk holds, and nothing that deflates."""
+    large = project.media / "large.jpg"
+    large.write_bytes(random.Random(SEED).randbytes(400_000))
+    return large
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, small_disk: Path) -> None:
+    project = sqlite_project(tmp_path / "project", out=small_disk / "out", rows=400)
+    large = add_large_file(project)
+    done = project.run("apply", "app")
+    assert done.returncode == 12, done.stderr
+    assert "No space left" in done.stderr
+    assert (project.archives(), project.leftovers()) == ([], [])
+    large.unlink()
+    project.apply()
+
+
+def test_a_full_state_folder_is_an_error_and_leaves_nothing(tmp_path: Path, small_disk: Path) -> None:
+    project = sqlite_project(tmp_path / "project", rows=400)
+    (project.folder / "backup.yml").write_text(f"version: 1\nstate: {small_disk.as_posix()}/state\n", "utf-8")
+    add_large_file(project)
+    done = project.run("apply", "app")
+    assert done.returncode == 14, done.stderr
+    assert "No space left" in done.stderr
+    assert project.archives() == []
+    assert list((small_disk / "state" / "app" / "work").iterdir()) == []
 
 
 def test_a_second_run_of_the_same_profile_is_refused(tmp_path: Path) -> None:
