@@ -55,10 +55,13 @@ def replace_atomically(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Append one line to a private file and flush it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
-    with os.fdopen(descriptor, "ab") as file:
-        file.write(line + b"\n")
+    """Append one line to a private file and flush it. A last line that a crash cut short is ended first."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
+    with os.fdopen(descriptor, "a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        torn = file.read(1) not in (b"", b"\n")
+        file.write((b"\n" if torn else b"") + line + b"\n")
         flush_file(file)
 
 

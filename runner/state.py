@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -112,13 +112,15 @@ class ProfileState:
         try:
             yield Workspace(folder)
         finally:
-            _clean(folder)
+            # What cannot be removed now is named and removed by the next run; it must not hide how this one ended.
+            with suppress(OSError):
+                _clean(folder)
 
     def last_backup(self) -> LastBackup | None:
         """None when there was none, or its record cannot be read."""
         try:
             return msgspec.json.decode((self._folder / "last.json").read_bytes(), type=LastBackup)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeError):
             return None
 
     def remember(self, last: LastBackup) -> None:
@@ -141,7 +143,7 @@ class ProfileState:
         for line in lines:
             try:
                 found.append(msgspec.json.decode(line, type=Verified))
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeError):
                 continue  # a line cut short by a crash hides no other
         return found
 
@@ -159,7 +161,10 @@ def _clean(folder: Path) -> list[Path]:
                 out_of_reach.append(partial)
         except OSError:
             out_of_reach.append(partial)
-    remove_tree(folder)
+    if folder.is_dir() and not folder.is_symlink():
+        remove_tree(folder)
+    else:
+        folder.unlink(missing_ok=True)  # a file that no run of ours has made (`.DS_Store`)
     removed.append(folder)
     if out_of_reach:
         make_private_folder(folder)

@@ -19,6 +19,7 @@ from runner.errors import ExitCode, Finding, Interrupted, RunnerError, exit_code
 from runner.messages import msg
 
 JSON_FORMAT_VERSION = 1
+_SHOWN = 21  # one that sums up, and twenty of its places
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,10 @@ def _print_text(outcome: Outcome) -> None:
     if outcome.tells_warnings:
         for warning in outcome.warnings:
             print_finding("warning", warning)
-    for error in outcome.errors:
+    for error in outcome.errors[:_SHOWN]:
         print_finding("error", error)
+    if len(outcome.errors) > _SHOWN:
+        click.echo(f"and {len(outcome.errors) - _SHOWN} more; `--format json` lists all of them", err=True)
 
 
 def print_finding(kind: str, finding: Finding) -> None:

@@ -8,19 +8,15 @@ import platform
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from datetime import UTC
 from pathlib import Path
-from typing import assert_never
 
 from runner import __version__
 from runner.archive.compress import gzip_chunks
 from runner.archive.restore_text import restore_text
 from runner.archive.writer import ArchiveWriter
-from runner.databases import sqlite
 from runner.databases.base import Capture, DumpPart
 from runner.destinations.base import Destination, numbered
-from runner.destinations.local import LocalFolder
 from runner.durable import create_private
 from runner.errors import (
     DestinationFailed,
@@ -34,11 +30,12 @@ from runner.events import Logged, Noticed, Reporter, StageAdvanced, StageEnded, 
 from runner.messages import msg
 from runner.model.manifest import FORMAT_VERSION, RESTORE_NAME, DatabaseRecord, Manifest, MediaRecord, WarningRecord
 from runner.model.plan import Action, Plan
-from runner.model.profile import Compression, DestinationConfig, MediaConfig, PostgresqlConfig, SqliteConfig
+from runner.model.profile import Compression, MediaConfig
 from runner.model.report import BackupReport
 from runner.state import ProfileState, Workspace
 from runner.workflow.delivery import Delivery
 from runner.workflow.media import MediaCopy, Survey, check_sources, survey
+from runner.workflow.places import open_capture, open_destination
 from runner.workflow.references import ReferenceCheck, unchecked
 
 
@@ -241,26 +238,6 @@ class _Backup:
         self._reporter(StageStarted(action, shown, total))
         yield
         self._reporter(StageEnded(action))
-
-
-def open_capture(
-    config: PostgresqlConfig | SqliteConfig, workspace: Path, timestamp: str
-) -> AbstractContextManager[Capture]:
-    """The engine of a database. Imported late: a profile without PostgreSQL needs no psycopg."""
-    match config:
-        case PostgresqlConfig():
-            from runner.databases import postgresql
-
-            return postgresql.open_capture(config, workspace, timestamp)
-        case SqliteConfig():
-            return sqlite.open_capture(config, workspace, timestamp)
-        case _:
-            assert_never(config)
-
-
-def open_destination(config: DestinationConfig) -> Destination:
-    """The destination that a profile describes."""
-    return LocalFolder(config)
 
 
 def _add_part(writer: ArchiveWriter, part: DumpPart, compression: Compression) -> None:

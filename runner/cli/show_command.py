@@ -1,0 +1,43 @@
+"""`runner show`."""
+
+import click
+
+from runner.cli.run import Outcome, format_option, run
+from runner.cli.settings import Settings
+
+
+@click.command("show")
+@click.argument("profile", metavar="PROFILE|FILE")
+@click.argument("archive", default="latest", required=False)
+@click.option("--files", is_flag=True, help="Every file, folder and link, with size and time.")
+@click.option("--match", "pattern", metavar="GLOB", help="Only what matches, as in `media.exclude`; implies --files.")
+@format_option
+@click.pass_obj
+def command(
+    settings: Settings,
+    profile: str,
+    archive: str,
+    files: bool,  # noqa: FBT001 - click passes options by name
+    pattern: str | None,
+    output_format: str,
+) -> None:
+    """Show what an archive holds: ARCHIVE is a name, a path, or `latest`.
+
+    The manifest and the inventory are checked against their checksums; `runner verify` checks the rest.
+
+    \b
+    Examples:
+      runner show school
+      runner show school school_backup_20260108_110353.zip --files
+      runner show school --match 'payment_receipts/**'
+      runner show ./school_backup_20260108_110353.zip --format json
+
+    Exit codes: 0 done, 2 no such profile or archive, 3 an archive without checksums, 13 the archive is damaged.
+    """
+
+    def work() -> Outcome:
+        from runner.cli.contents import show_outcome
+
+        return show_outcome(settings, (profile, archive), files=files or pattern is not None, pattern=pattern)
+
+    run(work, output_format)
