@@ -30,8 +30,10 @@ help:
 	@echo 'make bench   print the measurements'
 	@echo 'make clean   delete $(VENV), caches and builds'
 
+# The folder is this target's own, ignored by git, and made anew each time.
 demo: $(INSTALLED_FOR_DEMO)
-	$(BIN)/runner demo
+	rm -rf runner-demo
+	$(BIN)/runner demo runner-demo
 
 test: lint
 	$(PYTEST) -m 'not slow' $(ARGS)

@@ -62,7 +62,7 @@ def verify_outcome(settings: Settings, wanted: Wanted) -> Outcome:
         line = f"{checked.name}: {proof} ({members}, {size_text(checked.size_bytes)})"
         return Outcome(data, tuple(wrapped(line, "  ")), tuple(warnings))
     error = ArchiveDamaged(
-        msg("the archive is damaged in {count} places", count=len(checked.damage)),
+        msg("the archive is damaged; places that differ: {count}", count=len(checked.damage)),
         checked.damage,
         where=checked.location,
         hint=msg("keep it, and restore from another copy or another archive; `runner list` shows them"),

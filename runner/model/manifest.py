@@ -85,6 +85,8 @@ class SequenceRecord(_Record, frozen=True, kw_only=True):
 
 
 class ExtensionRecord(_Record, frozen=True, kw_only=True):
+    """An extension that the database uses."""
+
     name: str
     version: str
     schema: str
@@ -99,11 +101,15 @@ class RoleRecord(_Record, frozen=True, kw_only=True):
 
 
 class LargeObjectsRecord(_Record, frozen=True, kw_only=True):
+    """How many large objects are in the dump, and the sum of their bytes."""
+
     count: int
     size: int
 
 
 class MigrationRecord(_Record, frozen=True, kw_only=True):
+    """One applied migration of Django."""
+
     app: str
     name: str
 
@@ -207,6 +213,8 @@ class MediaRecord(_Record, frozen=True, kw_only=True):
 
 
 class WarningRecord(_Record, frozen=True, kw_only=True):
+    """What the person who made the backup was warned of."""
+
     code: str
     message: str
     where: str | None = None

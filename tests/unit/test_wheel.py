@@ -126,7 +126,9 @@ def test_the_installed_command_validates(installed: Environment) -> None:
     profiles.mkdir()
     good, bad = profiles / "good.yml", profiles / "bad.yml"
     good.write_text(VALID, encoding="utf-8")
-    bad.write_text(VALID.replace("path:", "pth:"), encoding="utf-8")
+    bad.write_text(
+        VALID.replace("path:", "pth:").replace("media}", "other}").replace("school_", "other_"), encoding="utf-8"
+    )
 
     accepted = installed.runner("validate", good)
     assert accepted.returncode == 0, accepted.stdout + accepted.stderr

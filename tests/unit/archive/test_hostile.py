@@ -19,7 +19,7 @@ from runner.errors import ArchiveDamaged, Refused
 from runner.model.manifest import InventoryEntry
 from tests.unit.archive.test_damage import build_archive
 
-ODD_VALUES = (
+ODD_VALUES: tuple[Any, ...] = (
     None,
     True,
     -1,
