@@ -16,7 +16,7 @@ from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, Refused, Runn
 from runner.messages import msg
 from runner.model.profile import Profile
 from runner.planning.apply import TIMESTAMP_FIELD
-from runner.state import ProfileState
+from runner.state import ProfileState, Verified
 from runner.workflow.places import open_destination
 
 LATEST = "latest"
@@ -61,18 +61,17 @@ def list_archives(profile: Profile, now: datetime) -> Catalogue:
     """Look at every destination. `now` is aware: what claims to be younger is marked."""
     found: list[Listed] = []
     failed: list[RunnerError] = []
-    verified = {
-        (record.archive_id, record.destination): record.verified_at
+    # The last word on an archive counts: one that was whole and is damaged now is not verified.
+    last_words = {
+        (record.archive_id, record.destination): record
         for record in ProfileState(profile.state, profile.name).verified()
-        if record.intact
     }
     for destination in map(open_destination, profile.destinations):
         try:
             for stored in destination.list():
                 listed = _look(profile, destination, stored.name, stored.size_bytes, now)
                 if listed is not None:
-                    when = verified.get((listed.archive_id or "", destination.label))
-                    found.append(_with_verified(listed, when))
+                    found.append(_with_last_word(listed, last_words.get((listed.archive_id or "", destination.label))))
         except RunnerError as error:
             failed.append(error)
     found.sort(key=lambda listed: (listed.created_at or _LONG_AGO, _number(listed.name), listed.name), reverse=True)
@@ -169,8 +168,12 @@ def _marks(mark: Mark | None, created_at: datetime, now: datetime) -> frozenset[
     return frozenset(found)
 
 
-def _with_verified(listed: Listed, when: str | None) -> Listed:
-    return listed if when is None else replace(listed, verified_at=when)
+def _with_last_word(listed: Listed, record: Verified | None) -> Listed:
+    if record is None:
+        return listed
+    if record.intact:
+        return replace(listed, verified_at=record.verified_at)
+    return replace(listed, marks=listed.marks | {Mark.DAMAGED})
 
 
 def _named_at(profile: Profile, name: str) -> datetime | None:

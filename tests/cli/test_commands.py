@@ -229,7 +229,8 @@ def test_verify_finds_damage_and_names_it(project: Project) -> None:
     assert document["exit_code"] == 13
     assert "media/reçus/" in document["errors"][1]["message"]
     assert "places that differ: 1" in project.run("verify", "app").stderr
-    assert json_of(project, "list", "app")["archives"][0]["verified_at"] is None
+    listed = json_of(project, "list", "app")["archives"][0]
+    assert (listed["verified_at"], listed["marks"]) == (None, ["damaged"])
 
 
 @pytest.mark.parametrize(
