@@ -1,0 +1,87 @@
+"""The commands of the quickstart are run as they stand: the blocks behind `<!-- test: NAME -->`, in order."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import yaml
+
+from runner import config
+from tests.requirements import requires_program
+
+ROOT = Path(__file__).parent.parent.parent
+BLOCK = re.compile(r"<!-- test: (\w+) -->\n```(\w+)\n(.*?)```", re.DOTALL)
+YAML_BLOCK = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
+
+
+def make_application(folder: Path) -> None:
+    """What the page's reader has already."""
+    receipt = folder / "media" / "payment_receipts" / "2026" / "benali.pdf"
+    receipt.parent.mkdir(parents=True)
+    receipt.write_bytes(b"%PDF-1.4")
+    with closing(sqlite3.connect(folder / "db.sqlite3")) as connection, connection:
+        connection.execute("CREATE TABLE finance_payment (id INTEGER PRIMARY KEY, receipt TEXT)")
+        connection.execute("INSERT INTO finance_payment (receipt) VALUES ('payment_receipts/2026/benali.pdf')")
+
+
+def test_the_quickstart_works_as_written(tmp_path: Path) -> None:
+    requires_program("unzip")
+    make_application(tmp_path)
+    (tmp_path / "profiles").mkdir()
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "runner").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m runner "$@"\n', "utf-8")
+    (programs / "runner").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    output = ""
+    blocks = BLOCK.findall((ROOT / "docs" / "quickstart.md").read_text("utf-8"))
+    assert [name for name, _, _ in blocks] == ["project", "profile", "folder", "check", "backup", "restore"]
+    for _, language, content in blocks:
+        if language == "yaml":
+            (tmp_path / content.splitlines()[0].removeprefix("# ")).write_text(content, "utf-8")
+            continue
+        script = ["sh", "-e", "-c", content]
+        done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        output += done.stdout
+    for expected in ("school: valid", "every byte verified", "1 file matches", "RESTORE BY HAND"):
+        assert expected in output
+
+
+def test_every_profile_that_a_page_shows_is_valid(tmp_path: Path) -> None:
+    shown = 0
+    for page in (ROOT / "README.md", ROOT / "docs" / "quickstart.md", ROOT / "docs" / "fr" / "demarrage.md"):
+        for content in YAML_BLOCK.findall(page.read_text("utf-8")):
+            if "destinations:" not in content:
+                continue
+            folder = tmp_path / str(shown)
+            (folder / "profiles").mkdir(parents=True)
+            (folder / "backup.yml").write_text("version: 1\n", "utf-8")
+            (folder / "profiles" / "school.yml").write_text(content, "utf-8")
+            checked = config.check(config.find_root(None, folder), environ={"HOME": str(folder)})
+            assert [str(problem.message) for problem in checked.problems] == []
+            shown += 1
+    assert shown == 3
+
+
+def test_the_ci_jobs_of_the_readme_are_yaml() -> None:
+    blocks = YAML_BLOCK.findall((ROOT / "README.md").read_text("utf-8"))
+    (job,) = [yaml.safe_load(block) for block in blocks if "runs-on" in block]
+    commands = [step["run"] for step in job["jobs"]["check"]["steps"] if "run" in step]
+    assert commands[1:] == ["runner validate --format github", "runner apply --all --dry-run"]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    assert "runner-validate" in [hook["id"] for hook in hooks]
+
+
+def test_the_readmes_ci_job_needs_no_database_no_network_and_no_secret(tmp_path: Path) -> None:
+    """The two commands on the shipped profiles, with an empty environment."""
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "SYSTEMROOT", "PYTHONPATH")}
+    environment["HOME"] = str(tmp_path)
+    for arguments in (["validate", "--format", "github"], ["apply", "--all", "--dry-run"]):
+        command = [sys.executable, "-m", "runner", "-c", str(ROOT / "backup.yml"), *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
