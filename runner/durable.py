@@ -6,9 +6,6 @@ The only place that knows how each system makes a file and its name durable. It 
 import errno
 import os
 import shutil
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -105,29 +102,12 @@ def make_private_folder(folder: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove `folder` and all below it, however often another process adds to it meanwhile (a dying pg_dump does)."""
-    for attempt in range(10):
-        try:
-            shutil.rmtree(folder)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if attempt == 9 or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
-            return
-
-
-@contextmanager
-def removed_afterwards(folder: Path) -> Iterator[Path]:
-    """A private folder that exists for the duration of the block."""
-    make_private_folder(folder)
+    """Remove `folder` and all below it, even while another process adds to it (a dying pg_dump does)."""
+    doomed = folder.with_name(f"{folder.name}.removed")
     try:
-        yield folder
-    finally:
-        remove_tree(folder)
-
-
-def is_regular(mode: int) -> bool:
-    """Whether `mode` (from stat) is of a plain file."""
-    return stat.S_ISREG(mode)
+        folder.rename(doomed)  # what is still being added is looked for under the old name, and is not made
+    except FileNotFoundError:
+        return
+    except OSError:
+        doomed = folder  # Windows renames no folder with an open file in it; the name may be taken, too
+    shutil.rmtree(doomed)

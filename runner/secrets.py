@@ -9,8 +9,10 @@ from runner.process import run
 
 
 def resolve(reference: SecretReference) -> Secret:
-    """Raises ConfigurationInvalid, naming the reference, when there is no value; never shows one."""
+    """Raises ConfigurationInvalid, naming the reference, when there is no usable value; never shows one."""
     value = _read(reference)
+    if "\0" in value or any("\udc80" <= character <= "\udcff" for character in value):
+        raise _missing(reference, msg("what is there is no text in UTF-8; write it again"))
     return Secret(value.removesuffix("\n").removesuffix("\r"))
 
 
@@ -23,7 +25,7 @@ def _read(reference: SecretReference) -> str:
             return value
         case FileSecret(path):
             try:
-                return path.read_text("utf-8")
+                return path.read_text("utf-8-sig")  # editors on Windows put a mark in front
             except (OSError, UnicodeDecodeError):
                 raise _missing(reference, msg("check that the file is there, readable and in UTF-8")) from None
         case CommandSecret(arguments):

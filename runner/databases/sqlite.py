@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.databases.base import DumpPart
 from runner.durable import PRIVATE_FILE
-from runner.errors import Finding, IntegrityError, SourceMissing, StepFailed
+from runner.errors import Finding, IntegrityError, SourceMissing, StepFailed, WorkspaceFailed
 from runner.messages import msg
 from runner.model.manifest import DjangoRecord, MigrationRecord, SequenceRecord, SqliteRecord, TableRecord
 from runner.model.profile import Reference, SqliteConfig
@@ -25,7 +25,11 @@ _NEEDS_WRITING = ("SQLITE_CANTOPEN", "SQLITE_READONLY_ROLLBACK", "SQLITE_READONL
 
 def open_capture(config: SqliteConfig, workspace: Path, timestamp: str) -> "SqliteCapture":
     """Copy the database as it is at one instant. Raises SourceMissing, StepFailed, IntegrityError."""
-    if not config.path.is_file():
+    try:
+        there = config.path.is_file()
+    except OSError:
+        there = True  # behind a closed folder: SQLite tells that better
+    if not there:
         raise SourceMissing(
             msg("the SQLite database is not there"),
             where=str(config.path),
@@ -45,6 +49,7 @@ class SqliteCapture:
         self._config = config
         self._copy = copy
         self._size = copy.stat().st_size
+        self._unchecked: str | None = None
         self._connection = _connect(copy, "rw")  # ours alone; read-only would stumble over a WAL database
         try:
             self._check_integrity()
@@ -62,19 +67,12 @@ class SqliteCapture:
             path.unlink()
 
     def referenced(self, reference: Reference) -> Iterator[str]:
-        column, table = _quoted(reference.column), _quoted_table(reference.table)
-        query = f"SELECT DISTINCT CAST({column} AS BLOB) FROM {table} WHERE {column} IS NOT NULL AND {column} <> ''"  # noqa: S608 - quoted identifiers
-        with _mapped(self._config.path), closing(self._connection.execute(query)) as cursor:
-            while rows := cursor.fetchmany(_FETCH_ROWS):
-                yield from (_text(value) for (value,) in rows)
+        with _mapped(self._config.path):
+            yield from _values(self._connection, reference)
 
     def still_referenced(self, reference: Reference, values: Collection[str]) -> frozenset[str]:
-        column, table = _quoted(reference.column), _quoted_table(reference.table)
-        query = f"SELECT 1 FROM {table} WHERE CAST({column} AS BLOB) = ? LIMIT 1"  # noqa: S608 - quoted identifiers
         with _mapped(self._config.path), closing(_open_live(self._config.path)) as live:
-            return frozenset(
-                value for value in values if live.execute(query, (value.encode("utf-8", "surrogateescape"),)).fetchone()
-            )
+            return frozenset(values).intersection(_values(live, reference))
 
     def parts(self, *, gzip: bool) -> Iterator[DumpPart]:  # noqa: ARG002 - SQLite has no such files
         yield DumpPart(self._copy.name, self._size, "deflate", self._chunks())
@@ -83,16 +81,16 @@ class SqliteCapture:
         return self._record
 
     def findings(self) -> tuple[Finding, ...]:
-        if self._record.tables:
-            return ()
-        return (
-            Finding(
-                "database.empty",
-                msg("the database has no tables"),
-                str(self._config.path),
-                msg("check `database.path`: is this the application's database?"),
-            ),
-        )
+        where = str(self._config.path)
+        found: list[Finding] = []
+        if not self._record.tables:
+            hint = msg("check `database.path`: is this the application's database?")
+            found.append(Finding("database.empty", msg("the database has no tables"), where, hint))
+        if self._unchecked is not None:
+            message = msg("its integrity could not be checked whole: {reason}", reason=self._unchecked)
+            hint = msg("its indexes use functions of the application; run `PRAGMA integrity_check` from there")
+            found.append(Finding("database.unchecked", message, where, hint))
+        return tuple(found)
 
     def _chunks(self) -> Iterator[bytes]:
         with self._copy.open("rb") as file:
@@ -100,7 +98,17 @@ class SqliteCapture:
                 yield chunk
 
     def _check_integrity(self) -> None:
-        problems = [row[0] for row in self._connection.execute("PRAGMA integrity_check(5)")]
+        """As far as it can be done without the functions and collations that an application may use in its schema."""
+        self._connection.execute("PRAGMA ignore_check_constraints = ON")  # what breaks one is kept as it is
+        problems = ["ok"]
+        for check in ("integrity_check", "quick_check"):
+            try:
+                problems = [row[0] for row in self._connection.execute(f"PRAGMA {check}(5)")]
+                break
+            except sqlite3.OperationalError as error:
+                if not error.sqlite_errorname.startswith("SQLITE_ERROR"):
+                    raise
+                self._unchecked = str(error)
         if problems != ["ok"]:
             raise IntegrityError(
                 msg("the SQLite database is malformed: {problems}", problems="; ".join(problems)),
@@ -213,28 +221,47 @@ def _mapped(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+        name, reason = getattr(error, "sqlite_errorname", ""), str(error)
+        if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
             raise IntegrityError(
-                msg("this is not a sound SQLite database: {reason}", reason=str(error)),
+                msg("this is not a sound SQLite database: {reason}", reason=reason),
                 where=str(path),
                 hint=msg("keep the last good archive; nothing was backed up"),
             ) from None
-        if "no such" in str(error):
+        if name == "SQLITE_FULL":
+            raise WorkspaceFailed(
+                msg("the copy of the SQLite database cannot be written: {reason}", reason=reason),
+                where=str(path),
+                hint=msg("free some space in the state folder, or set `state` in backup.yml to one on a larger disk"),
+            ) from None
+        if reason.startswith(("no such table", "no such column")):
             raise SourceMissing(
-                msg("the database has no such table or column: {reason}", reason=str(error)),
+                msg("the database has no such table or column: {reason}", reason=reason),
                 where=str(path),
                 hint=msg("check `media.references` in the profile"),
             ) from None
-        raise StepFailed(msg("SQLite failed: {reason}", reason=str(error)), where=str(path)) from None
+        raise StepFailed(
+            msg("SQLite failed: {reason}", reason=reason),
+            where=str(path),
+            hint=msg("check the permissions of the file and its folder (SQLite may have to write there), and the disk"),
+        ) from None
+
+
+def _values(connection: sqlite3.Connection, reference: Reference) -> Iterator[str]:
+    """Every distinct, non-empty value of a column, whatever its type; bytes that are not UTF-8 as surrogate escapes."""
+    names = reference.table.split(".", 1)
+    # With its table in front: SQLite takes an unknown name in quotes for a text. Compared as bytes: a column may ignore
+    # case, or use a collation of the application's own.
+    column = f"{_quoted(names[-1])}.{_quoted(reference.column)}"
+    query = f"SELECT DISTINCT {column} COLLATE BINARY FROM {'.'.join(map(_quoted, names))} WHERE {column} IS NOT NULL"  # noqa: S608 - quoted
+    connection.text_factory = bytes
+    with closing(connection.execute(query)) as cursor:
+        while rows := cursor.fetchmany(_FETCH_ROWS):
+            yield from filter(None, (_text(value) for (value,) in rows))
 
 
 def _quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
-
-
-def _quoted_table(name: str) -> str:
-    return ".".join(_quoted(part) for part in name.split(".", 1))
 
 
 def _text(value: object) -> str:

@@ -26,15 +26,17 @@ class LocalFolder:
         return str(self._folder)
 
     def check(self) -> None:
-        if not self._folder.is_dir():
+        with self._mapped():
+            found = self._folder.is_dir()
+        if not found:
             raise DestinationFailed(
                 msg("the destination is not there, or is not a folder"),
                 where=self.label,
                 hint=msg("create it, or connect the disk or share it lies on; runner never creates it by itself"),
             )
-        if not os.access(self._folder, os.W_OK | os.X_OK):
+        if not os.access(self._folder, os.R_OK | os.W_OK | os.X_OK):
             raise DestinationFailed(
-                msg("the destination cannot be written to"),
+                msg("the destination cannot be read and written to"),
                 where=self.label,
                 hint=msg("check the permissions of the folder"),
             )
@@ -44,15 +46,12 @@ class LocalFolder:
             return frozenset(path.name for path in self._folder.iterdir())
 
     def put(self, source: Path, name: str, verify: Verify | None, note_partial: Callable[[Path], None]) -> str:
+        partial = self._folder / f".{name}.{source.parent.name}.partial"
         with self._mapped():
-            if same_file_system(source.parent, self._folder):
-                return self._put_beside(source, name, verify, note_partial)
-            partial = self._folder / f".{name}.{source.parent.name}.partial"
             note_partial(partial)
-            _copy_flushed(source, partial)
-            if verify is not None:
-                with partial.open("rb") as written:
-                    verify(written)
+            if not _linked(source, partial, verify):
+                _copy_flushed(source, partial)
+                _read_again(partial, verify)
             return self._name_it(partial, name)
 
     def list(self) -> list[Stored]:
@@ -71,27 +70,15 @@ class LocalFolder:
     def locate(self, name: str) -> str:
         return str(self._folder / name)
 
-    def _put_beside(self, source: Path, name: str, verify: Verify | None, note_partial: Callable[[Path], None]) -> str:
-        """The same file system: a second name for the same bytes, which then becomes the only one here."""
-        if verify is not None:
-            with source.open("rb") as written:
-                verify(written)
-        link = source.with_name(f"{source.name}.put")
-        try:
-            os.link(source, link)
-        except OSError:
-            # No hard links here: give the source itself away would leave nothing for a second destination.
-            note_partial(link)
-            _copy_flushed(source, link)
-        return self._name_it(link, name)
-
     def _name_it(self, complete: Path, name: str) -> str:
+        taken = self.names()
         while True:
-            chosen = numbered(name, self.names())
+            chosen = numbered(name, taken)
             try:
                 move_into_place(complete, self._folder / chosen)
             except FileExistsError:
-                continue  # another machine took the name between the look and the move
+                taken |= {chosen}  # by another machine meanwhile, or by a name that this file system takes for the same
+                continue
             return chosen
 
     @contextmanager
@@ -107,6 +94,27 @@ class LocalFolder:
             where=self.label,
             hint=msg("check its free space, its permissions, and that the disk or share is connected"),
         )
+
+
+def _linked(source: Path, partial: Path, verify: Verify | None) -> bool:
+    """On one file system: give the same bytes, read again, a second name. False where that cannot be done.
+
+    FAT and some shares have no hard links, and no link leads from one mount of a file system to another.
+    """
+    if not same_file_system(source.parent, partial.parent):
+        return False
+    _read_again(source, verify)
+    try:
+        os.link(source, partial)
+    except OSError:
+        return False
+    return True
+
+
+def _read_again(path: Path, verify: Verify | None) -> None:
+    if verify is not None:
+        with path.open("rb") as written:
+            verify(written)
 
 
 def _copy_flushed(source: Path, target: Path) -> None:

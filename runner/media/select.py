@@ -2,7 +2,7 @@
 
 - A pattern without `/` matches a name at any depth: `*.tmp`.
 - A pattern with `/` starts at the media root: `cache/**`, `exports/2024`.
-- `*` and `?` stop at `/`, `**` does not; `[a-z]` is a set of characters.
+- `*` and `?` stop at `/`, `**` does not; `[a-z]` is a set of characters, `[!a-z]` all others, and neither holds `/`.
 - A pattern that matches a folder leaves out everything below it.
 - On Windows and macOS, as in their file systems, case does not matter.
 """
@@ -54,10 +54,21 @@ def _pieces(body: str) -> Iterable[str]:
         elif body.startswith("**", position):
             yield ".*"
             position += 2
-        elif body[position] == "[" and (end := body.find("]", position + 2)) > 0:
-            content = body[position + 1 : end].replace("\\", "\\\\")
-            yield f"[^/{content[1:]}]" if content.startswith("!") else f"[{content}]"
+        elif body[position] == "[" and (end := _end_of_set(body, position)):
+            yield _set(body[position + 1 : end])
             position = end + 1
         else:
             yield {"*": "[^/]*", "?": "[^/]"}.get(body[position], re.escape(body[position]))
             position += 1
+
+
+def _end_of_set(body: str, start: int) -> int:
+    """Where the `]` is that ends the set; 0 when none does. One that comes first is a character of the set."""
+    first = start + (2 if body[start + 1 : start + 2] in ("!", "^") else 1)
+    return max(0, body.find("]", first + 1))
+
+
+def _set(content: str) -> str:
+    negated = content[0] in "!^"
+    characters = content[negated:].replace("\\", "\\\\").replace("]", "\\]")
+    return f"(?!/)[{'^' if negated else ''}{characters}]"

@@ -43,7 +43,7 @@ class Member:
 
     @property
     def deflated(self) -> bool:
-        return self.record.get("method", "store") == "deflate"
+        return bool(self.record.get("method", "store") == "deflate")
 
 
 def check(archive: bytes) -> dict[str, bytes]:

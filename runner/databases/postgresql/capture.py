@@ -153,7 +153,7 @@ class PostgresqlCapture:
     def findings(self) -> tuple[Finding, ...]:
         where = describe(self._config)
         found = [Finding("database.pg_dump", msg("{words}", words=words), where) for words in self._warnings]
-        if not self._rows:
+        if not self.record().tables:
             hint = msg("check `database.name`: is this the application's database?")
             found.append(Finding("database.empty", msg("the database has no tables"), where, hint))
         return tuple(found)

@@ -21,7 +21,9 @@ from runner.model.manifest import (
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-_SECRET_SETTING = re.compile(r"secret|password|passwd|token|private|credential|api_?key|jwt", re.IGNORECASE)
+_SECRET_SETTING = re.compile(
+    r"secret|pass(word|wd|phrase)|pwd|token|private|credential|key|jwt|dsn|_url", re.IGNORECASE
+)
 
 _DATABASE = """
 SELECT d.oid, pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collation, d.datctype AS ctype,
@@ -195,20 +197,25 @@ def read_facts(connection: Connection) -> Facts:
     )
 
 
+# In UTF-8; as they are where the database knows no encoding and holds whatever it was given.
+_BYTES = sql.SQL(
+    "convert_to({column}::text, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)"
+)
+
+
 def column_values(schema_table: str, column: str) -> sql.Composed:
-    """Every distinct non-empty value of a column, as bytes in UTF-8."""
-    return sql.SQL(
-        "SELECT DISTINCT convert_to({column}::text, 'UTF8') FROM {table}"
-        " WHERE {column} IS NOT NULL AND {column}::text <> ''"
-    ).format(column=sql.Identifier(column), table=_table(schema_table))
+    """Every distinct non-empty value of a column, as bytes."""
+    name = sql.Identifier(column)
+    return sql.SQL("SELECT DISTINCT {bytes} FROM {table} WHERE {column} IS NOT NULL AND {column}::text <> ''").format(
+        bytes=_BYTES.format(column=name), table=_table(schema_table), column=name
+    )
 
 
 def values_present(schema_table: str, column: str) -> sql.Composed:
-    """Which of the given values (bytes in UTF-8) a column holds."""
-    return sql.SQL(
-        "SELECT DISTINCT convert_to({column}::text, 'UTF8') FROM {table}"
-        " WHERE convert_to({column}::text, 'UTF8') = ANY(%s)"
-    ).format(column=sql.Identifier(column), table=_table(schema_table))
+    """Which of the given values (as bytes) a column holds."""
+    return sql.SQL("SELECT DISTINCT {bytes} FROM {table} WHERE {bytes} = ANY(%s)").format(
+        bytes=_BYTES.format(column=sql.Identifier(column)), table=_table(schema_table)
+    )
 
 
 def _table(schema_table: str) -> sql.Identifier:

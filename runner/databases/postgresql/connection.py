@@ -19,7 +19,7 @@ APPLICATION_NAME = "runner"
 def connect(config: PostgresqlConfig, password: Secret | None) -> "psycopg.Connection[tuple[object, ...]]":
     """A connection in autocommit mode. Raises ServerUnavailable."""
     with mapped_errors(config):
-        return psycopg.connect(
+        connection = psycopg.connect(
             autocommit=True,
             dbname=config.name,
             host=config.host,
@@ -32,6 +32,9 @@ def connect(config: PostgresqlConfig, password: Secret | None) -> "psycopg.Conne
             application_name=APPLICATION_NAME,
             client_encoding="UTF8",
         )
+        # Row security must fail a query, as it does in pg_dump, and never leave out rows in silence.
+        connection.execute("SET row_security = off")
+        return connection
 
 
 def password_of(config: PostgresqlConfig) -> Secret | None:
@@ -89,6 +92,7 @@ def mapped_errors(config: PostgresqlConfig) -> Iterator[None]:
         raise StepFailed(
             msg("PostgreSQL refused: {reason}", reason=_first_line(error)),
             where=describe(config),
+            hint=msg("see the server's log; what it refused is what the backup reads, not what it writes"),
         ) from None
 
 

@@ -20,7 +20,7 @@ from runner.process import Environment, run
 CHUNK_BYTES = 1 << 20
 _LOCK_WAIT_MILLISECONDS = 300_000
 _END_OF_COPY = b"\\.\n"
-_ENTRY = re.compile(r"^(\d+); (\d+) (\d+) (TABLE DATA|SEQUENCE SET|BLOBS|BLOB METADATA) ")
+_ENTRY = re.compile(r"^(\d+); (\d+) (\d+) (TABLE DATA|SEQUENCE SET|BLOBS) ")
 _SETVAL = re.compile(r"^SELECT pg_catalog\.setval\( ?(E?)'((?:[^']|'')*)', (-?\d+), (true|false)\);$", re.MULTILINE)
 
 
@@ -81,15 +81,19 @@ def _read_contents(tools: Tools, folder: Path) -> DirectoryDump:
     listing = run([tools.path("pg_restore"), "--list", str(folder)]).decode("utf-8", "surrogateescape")
     tables: list[TableData] = []
     sequence_lines: list[str] = []
+    needed: list[str] = []
     for line in listing.splitlines():
         entry = _ENTRY.match(line)
         if entry is None:
             continue
         if entry[4] == "TABLE DATA":
             tables.append(TableData(int(entry[1]), int(entry[3])))
+            needed.append(tables[-1].file_name)
+        elif entry[4] == "BLOBS":
+            needed += _large_object_files(folder, int(entry[1]))
         elif entry[4] == "SEQUENCE SET":
             sequence_lines.append(line)
-    missing = [table.file_name for table in tables if not (folder / table.file_name).is_file()]
+    missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
         raise DumpIncomplete(
             msg("pg_dump ended well, but left out the data file `{file}`", file=missing[0]),
@@ -97,6 +101,15 @@ def _read_contents(tools: Tools, folder: Path) -> DirectoryDump:
             hint=msg("run the backup again; if it stays, check the disk and the PostgreSQL client"),
         )
     return DirectoryDump(folder, tuple(tables), _read_sequences(tools, folder, sequence_lines))
+
+
+def _large_object_files(folder: Path, dump_id: int) -> list[str]:
+    """An entry's own table of contents (one for all entries, up to PostgreSQL 16) and the data files that it names."""
+    contents = folder / f"blobs_{dump_id}.toc"
+    if not contents.is_file():
+        contents = folder / "blobs.toc"
+    lines = contents.read_text("utf-8", "replace").splitlines() if contents.is_file() else []
+    return [contents.name, *(line.partition(" ")[2] for line in lines)]
 
 
 def _read_sequences(tools: Tools, folder: Path, lines: list[str]) -> tuple[SequenceRecord, ...]:
