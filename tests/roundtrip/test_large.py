@@ -14,7 +14,7 @@ LARGE = 4_500 << 20
 MANY = 70_000
 
 
-def tested_by_others(archive: Path) -> None:
+def accept_with_other_programs(archive: Path) -> None:
     for tool, options in ((("unzip",), ["-tqq"]), (("7zz", "7z"), ["t", "-bso0"])):
         subprocess.run([str(requires_program(*tool)), *options, str(archive)], check=True, capture_output=True)
 
@@ -38,7 +38,7 @@ def test_a_sparse_file_of_more_than_4_gib_comes_back(tmp_path: Path) -> None:
     expected = hashlib.sha256(b"start" + b"\0" * (LARGE - 8))
     expected.update(b"end")
     assert digest.hexdigest() == expected.hexdigest()
-    tested_by_others(archive)
+    accept_with_other_programs(archive)
 
 
 @pytest.mark.parametrize("count", [3_000, pytest.param(MANY, marks=pytest.mark.slow)])
@@ -56,4 +56,4 @@ def test_many_small_files_come_back(tmp_path: Path, count: int) -> None:
         for number in range(0, count, 997):
             assert opened.read(f"media/{number // 1000:03d}/{number}.txt") == str(number).encode()
     if count > 65_535:
-        tested_by_others(archive)
+        accept_with_other_programs(archive)
