@@ -19,6 +19,11 @@ class Message:
         return self.template.format_map(self.fields)
 
 
+def printable(text: str) -> str:
+    """`text` as UTF-8 can hold it: bytes of a file's name that are no text become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def msg(template: str, /, **fields: object) -> Message:
     """Build a `Message`. The template is the literal that translators see."""
     return Message(template, fields)

@@ -12,7 +12,7 @@ from pathlib import Path
 from runner.databases.base import DumpPart
 from runner.durable import PRIVATE_FILE
 from runner.errors import Finding, IntegrityError, SourceMissing, StepFailed, WorkspaceFailed
-from runner.messages import msg
+from runner.messages import msg, printable
 from runner.model.manifest import DjangoRecord, MigrationRecord, SequenceRecord, SqliteRecord, TableRecord
 from runner.model.profile import Reference, SqliteConfig
 
@@ -122,7 +122,7 @@ class SqliteCapture:
             row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
         ]
         return SqliteRecord(
-            path=str(self._config.path),
+            path=printable(str(self._config.path)),
             sqlite_version=sqlite3.sqlite_version,
             encoding=str(self._pragma("encoding")),
             page_size=int(self._pragma("page_size")),

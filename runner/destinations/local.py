@@ -9,7 +9,7 @@ from typing import BinaryIO
 from runner.destinations.base import Stored, Verify, numbered
 from runner.durable import create_private, flush_file, move_into_place, same_file_system
 from runner.errors import ArchiveUnknown, DestinationFailed
-from runner.messages import msg
+from runner.messages import msg, printable
 from runner.model.profile import LocalDestination
 
 _COPY_BYTES = 4 << 20
@@ -23,7 +23,7 @@ class LocalFolder:
 
     @property
     def label(self) -> str:
-        return str(self._folder)
+        return printable(str(self._folder))
 
     def check(self) -> None:
         with self._mapped():

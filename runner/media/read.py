@@ -2,12 +2,11 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from runner.media.walk import special_kind
 
 CHUNK_BYTES = 1 << 20
 
@@ -39,11 +38,11 @@ class FileReading:
         except OSError as error:
             reason = _NOT_A_FILE if error.errno in (errno.ELOOP, errno.ENXIO) else error.strerror or str(error)
             raise ReadFailed(reason) from None
-        self._file = os.fdopen(descriptor, "rb", buffering=0)
         self.status = os.fstat(descriptor)
-        if special_kind(self.status.st_mode) is not None:
-            self._file.close()
+        if not stat.S_ISREG(self.status.st_mode):
+            os.close(descriptor)
             raise ReadFailed(_NOT_A_FILE)
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
         self.changed = False
 
     def __enter__(self) -> Self:

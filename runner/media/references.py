@@ -14,7 +14,7 @@ from pathlib import Path
 from posixpath import normpath
 from urllib.parse import unquote
 
-from runner.media.select import Selection
+from runner.media.select import IGNORE_CASE, Selection
 
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -42,9 +42,10 @@ def resolve_reference(value: str, root: Path, url: str | None, selection: Select
     outside = True
     for candidate in _candidates(value, url):
         relative = normpath(candidate)
-        if _ABSOLUTE.match(candidate) or relative == ".." or relative.startswith("../"):
+        # The last form, which has been decoded the most, tells whether a value that is not there leads out.
+        outside = _ABSOLUTE.match(candidate) is not None or relative == ".." or relative.startswith("../")
+        if outside:
             continue
-        outside = False
         if (pattern := selection.excluding(relative)) is not None:
             return Resolution(Verdict.EXCLUDED, relative, pattern)
         if "\0" in relative or not os.path.lexists(root / relative):
@@ -52,12 +53,15 @@ def resolve_reference(value: str, root: Path, url: str | None, selection: Select
         real = Path(os.path.realpath(root / relative))
         if not real.is_relative_to(root):
             return Resolution(Verdict.OUTSIDE)
-        if real.is_file() or (root / relative).is_symlink():
-            return Resolution(Verdict.FOUND, real.relative_to(root).as_posix())
+        path = real.relative_to(root).as_posix()
+        if (pattern := selection.excluding(path)) is not None:
+            return Resolution(Verdict.EXCLUDED, path, pattern)
+        if real.is_file():
+            return Resolution(Verdict.FOUND, path)
     return Resolution(Verdict.OUTSIDE if outside else Verdict.MISSING)
 
 
-def reference_key(path: str, *, ignore_case: bool = os.name == "nt") -> str:
+def reference_key(path: str, *, ignore_case: bool = IGNORE_CASE) -> str:
     """What two spellings of one file have in common: Unicode normal form, and case where the system ignores it."""
     normal = unicodedata.normalize("NFC", path)
     return normal.casefold() if ignore_case else normal
@@ -77,7 +81,8 @@ def _without_url(value: str, url: str | None) -> str | None:
     """The value less MEDIA_URL, with or without the slash that the URL starts with."""
     if not url:
         return None
-    for prefix in (url, url.lstrip("/")):
+    whole = url.rstrip("/") + "/"
+    for prefix in (whole, whole.lstrip("/")):
         if prefix and value.startswith(prefix):
             return value[len(prefix) :].lstrip("/")
     return None

@@ -11,13 +11,13 @@ import re
 import sys
 from collections.abc import Iterable
 
-_IGNORE_CASE = sys.platform in ("win32", "darwin")
+IGNORE_CASE = sys.platform in ("win32", "darwin")
 
 
 class Selection:
     """The compiled patterns of one profile."""
 
-    def __init__(self, patterns: Iterable[str], *, ignore_case: bool = _IGNORE_CASE) -> None:
+    def __init__(self, patterns: Iterable[str], *, ignore_case: bool = IGNORE_CASE) -> None:
         flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
         self._patterns = [(pattern, re.compile(_translate(pattern), flags)) for pattern in patterns]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from runner.media.select import Selection
 
+_QUESTIONS = 3
 _OFFLINE = 0x1000
 _RECALL_ON_OPEN = 0x40000
 _RECALL_ON_DATA_ACCESS = 0x400000
@@ -88,22 +89,21 @@ def special_kind(mode: int) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """What a listing said. A folder and a file sort differently, so an entry that became the other has no place."""
+
     path: str
     full: str
+    is_directory: bool
 
 
 def _listed(root: Path, folder: str, selection: Selection) -> list[_Entry]:
     """The kept entries of one folder, in the order of the archive."""
     with os.scandir(root / folder) as entries:
-        found = sorted((_sort_key(entry), entry.name, entry.path) for entry in entries)
+        found = [(entry.name, entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
     prefix = f"{folder}/" if folder else ""
-    kept = (_Entry(f"{prefix}{name}", full) for _, name, full in found)
+    found.sort(key=lambda entry: os.fsencode(entry[0]) + (b"/" if entry[2] else b""))
+    kept = (_Entry(f"{prefix}{name}", full, is_directory) for name, full, is_directory in found)
     return [entry for entry in kept if not selection.excludes_entry(entry.path)]
-
-
-def _sort_key(entry: "os.DirEntry[str]") -> bytes:
-    name = os.fsencode(entry.name)
-    return name + b"/" if entry.is_dir(follow_symlinks=False) else name
 
 
 def _node(root: Path, entry: _Entry) -> Node | Obstacle:
@@ -111,20 +111,31 @@ def _node(root: Path, entry: _Entry) -> Node | Obstacle:
         status = os.lstat(entry.full)
         return _obstacle(entry, status) or _link(root, entry, status) or Node(entry.path, status)
     except FileNotFoundError:
-        return Obstacle(ObstacleKind.VANISHED, entry.path, "file")
+        return Obstacle(ObstacleKind.VANISHED, entry.path, "folder" if entry.is_directory else "file")
     except OSError as error:
         return Obstacle(ObstacleKind.UNREADABLE, entry.path, error.strerror or str(error))
 
 
 def _obstacle(entry: _Entry, status: os.stat_result) -> Obstacle | None:
     """What keeps this from being saved, as far as it can be known without opening it."""
+    if stat.S_ISDIR(status.st_mode) is not entry.is_directory:
+        return Obstacle(ObstacleKind.UNREADABLE, entry.path, "it became something else meanwhile")
     if special := special_kind(status.st_mode):
         return Obstacle(ObstacleKind.SPECIAL, entry.path, special)
     if is_placeholder(getattr(status, "st_file_attributes", 0)):
         return Obstacle(ObstacleKind.PLACEHOLDER, entry.path, "not on this disk")
-    if stat.S_ISREG(status.st_mode) and not os.access(entry.full, os.R_OK):
+    if stat.S_ISREG(status.st_mode) and _is_closed(entry.full):
         return Obstacle(ObstacleKind.UNREADABLE, entry.path, "permission denied")
     return None
+
+
+def _is_closed(path: str) -> bool:
+    """Whether a file may not be read. Raises FileNotFoundError when it is gone, and asks again when it is back."""
+    for _ in range(_QUESTIONS):
+        if os.access(path, os.R_OK):
+            return False
+        os.lstat(path)
+    return True
 
 
 def _link(root: Path, entry: _Entry, status: os.stat_result) -> Node | Obstacle | None:

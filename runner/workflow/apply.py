@@ -27,7 +27,7 @@ from runner.errors import (
     raise_all,
 )
 from runner.events import Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
-from runner.messages import msg
+from runner.messages import msg, printable
 from runner.model.manifest import FORMAT_VERSION, RESTORE_NAME, DatabaseRecord, Manifest, MediaRecord, WarningRecord
 from runner.model.plan import Action, Plan
 from runner.model.profile import Compression, MediaConfig
@@ -107,7 +107,7 @@ class _Backup:
         compression = self._profile.archive.compression
         with contextlib.ExitStack() as open_until_sealed:
             capture = self._open_capture(open_until_sealed)
-            found = None if self._media is None else self._survey()
+            found = None if self._media is None else survey(self._media)
             check = self._check_references(capture)
             self._check_empty_root(found, check)
             file = open_until_sealed.enter_context(create_private(path))
@@ -124,12 +124,6 @@ class _Backup:
             return None
         with self._stage(Action.SNAPSHOT):
             return stack.enter_context(open_capture(config, self._workspace.folder, self._plan.timestamp))
-
-    def _survey(self) -> Survey:
-        assert self._media is not None  # noqa: S101 - the caller has looked
-        found = survey(self._media)
-        self._warn(*found.warnings)
-        return found
 
     def _check_references(self, capture: Capture | None) -> ReferenceCheck | None:
         if capture is None or self._media is None or not self._media.references:
@@ -213,7 +207,11 @@ class _Backup:
                 media=media,
                 references=references if check is None else check.record(),
                 warnings=tuple(
-                    WarningRecord(code=finding.code, message=str(finding.message), where=finding.where)
+                    WarningRecord(
+                        code=finding.code,
+                        message=printable(str(finding.message)),
+                        where=None if finding.where is None else printable(finding.where),
+                    )
                     for finding in self._warnings
                 ),
             )

@@ -1,6 +1,5 @@
 """Joins `media` and `archive`: a node of the walk as an entry of the inventory."""
 
-import os
 import stat
 import sys
 from functools import lru_cache
@@ -15,9 +14,9 @@ if sys.platform != "win32":
     import pwd
 
 
-def entry_of(node: Node, status: os.stat_result | None = None) -> InventoryEntry:
-    """What is known of a node before its content is read. `status`: of the opened file, newer than the walk's."""
-    found = node.status if status is None else status
+def entry_of(node: Node) -> InventoryEntry:
+    """What is known of a node before its content is read."""
+    found = node.status
     path, path_b64 = path_fields(path_bytes(node.path))
     target, target_b64 = (None, None) if node.target is None else path_fields(path_bytes(node.target))
     return InventoryEntry(

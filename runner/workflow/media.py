@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from runner.errors import FileLost, Finding, RunnerError, SourceMissing, SourceU
 from runner.media.read import FileReading, ReadFailed
 from runner.media.select import Selection
 from runner.media.walk import Node, Obstacle, ObstacleKind, walk
-from runner.messages import Message, msg
+from runner.messages import Message, msg, printable
 from runner.model.manifest import InventoryEntry, MediaRecord
 from runner.model.profile import MediaConfig
 from runner.workflow.entries import entry_of
@@ -22,20 +22,25 @@ from runner.workflow.references import SHOWN, ReferenceCheck
 
 _MORE_ATTEMPTS_WHEN_NAMED = 2
 _PAUSE_SECONDS = 0.2
+_LEFT_TO_THE_COPY = (ObstacleKind.SPECIAL, ObstacleKind.VANISHED)
 
 
 @dataclass(slots=True)
 class Survey:
-    """What the first look found: how much there is to copy, and what to warn of."""
+    """What the first look found: how much there is to copy."""
 
     files: int = 0
     bytes: int = 0
-    warnings: list[Finding] = field(default_factory=list)
 
 
 def check_sources(media: MediaConfig) -> list[RunnerError]:
     """The root and the required entries, before anything is written."""
-    if not media.root.is_dir():
+    try:
+        there = media.root.is_dir()
+        absent = [required for required in media.required if there and not (media.root / required).exists()]
+    except OSError as error:
+        return [_root_unreadable(media, error)]
+    if not there:
         return [
             SourceMissing(
                 msg("the media root is not there, or is not a folder"),
@@ -49,8 +54,7 @@ def check_sources(media: MediaConfig) -> list[RunnerError]:
             where=str(media.root),
             hint=msg("create it if it is meant to be empty, or take it out of `media.required`"),
         )
-        for required in media.required
-        if not (media.root / required).exists()
+        for required in absent
     ]
 
 
@@ -60,7 +64,8 @@ def survey(media: MediaConfig) -> Survey:
     errors: list[RunnerError] = []
     for item in _walked(media):
         if isinstance(item, Obstacle):
-            _judge(item, media, found, errors)
+            if item.kind not in _LEFT_TO_THE_COPY:
+                errors.append(_unsaved(item, media))
         elif not item.is_directory and not item.is_link:
             found.files += 1
             found.bytes += item.status.st_size
@@ -100,12 +105,12 @@ class MediaCopy:
                 self._writer.record(entry)
                 self._counts[entry.type] += 1
             else:
-                self._copy(item)
+                self._copy(item.path)
         if self._check is not None:
             self._check.finish()
         self._writer.end_media()
         return MediaRecord(
-            root=str(self._media.root),
+            root=printable(str(self._media.root)),
             exclude=self._media.exclude,
             files=self._counts["file"],
             directories=self._counts["directory"],
@@ -113,29 +118,29 @@ class MediaCopy:
             bytes=self._bytes,
         )
 
-    def _copy(self, node: Node) -> None:
-        """Two attempts; a third for a file that the live database still names, and then it is an error."""
-        if self._attempt(node) is _Outcome.KEPT:
+    def _copy(self, path: str) -> None:
+        """Two attempts; more for a file that the live database still names, and then it is an error."""
+        if self._attempt(path) is _Outcome.KEPT:
             return
-        if self._is_named(node.path):
+        if self._is_named(path):
             outcome = _Outcome.CHANGED
             for _ in range(_MORE_ATTEMPTS_WHEN_NAMED):
                 time.sleep(_PAUSE_SECONDS)
-                outcome = self._attempt(node)
+                outcome = self._attempt(path)
                 if outcome is _Outcome.KEPT:
                     return
-            if self._is_named(node.path):
-                raise self._lost(node, outcome)
-        if self._attempt(node, keep_changed=True) is _Outcome.VANISHED:
-            self._leave_out(node.path)
+            if self._is_named(path):
+                raise self._lost(path, outcome)
+        if self._attempt(path, keep_changed=True) is _Outcome.VANISHED:
+            self._leave_out(path)
 
-    def _attempt(self, node: Node, *, keep_changed: bool = False) -> "_Outcome":
+    def _attempt(self, relative: str, *, keep_changed: bool = False) -> "_Outcome":
         """Read the file once. Unless it was kept, the archive is as it was before."""
         mark = self._writer.mark()
-        path = self._root / node.path
+        path = self._root / relative
         try:
             with FileReading(path) as reading:
-                entry = entry_of(node, reading.status)
+                entry = entry_of(Node(relative, reading.status))
                 entry = self._writer.add_media_file(entry, reading.chunks(), reading.status.st_size)
         except FileNotFoundError:
             self._writer.rewind(mark)
@@ -152,46 +157,51 @@ class MediaCopy:
         if reading.changed:
             entry = msgspec.structs.replace(entry, changed=True)
             self._warn(
-                "media.changed", msg("the file changed each time it was read; the archive may mix two states"), path
+                "media.changed", msg("the file changed each time it was read; the archive may mix two states"), relative
             )
-        self._keep(node, entry)
+        self._keep(relative, entry)
         return _Outcome.KEPT
 
-    def _keep(self, node: Node, entry: InventoryEntry) -> None:
+    def _keep(self, path: str, entry: InventoryEntry) -> None:
         self._writer.record(entry)
         self._counts["file"] += 1
         self._bytes += entry.size
         if self._check is not None:
-            self._check.archived(node.path)
+            self._check.archived(path)
         self._advance(entry.size)
 
     def _is_named(self, path: str) -> bool:
         return self._check is not None and self._check.is_pending(path) and self._check.still_named(path)
 
-    def _lost(self, node: Node, outcome: "_Outcome") -> FileLost:
+    def _lost(self, path: str, outcome: "_Outcome") -> FileLost:
         message = (
             msg("the file vanished while it was read, and the database still names it")
             if outcome is _Outcome.VANISHED
             else msg("the file changed each time it was read, and the database names it")
         )
         hint = msg("run the backup again when the application has finished with the file")
-        return FileLost(message, where=str(self._root / node.path), hint=hint)
+        return FileLost(message, where=str(self._root / path), hint=hint)
 
     def _leave_out(self, path: str) -> None:
         if self._check is not None and self._check.is_pending(path):
             self._check.forget(path)
         else:
-            self._warn("media.vanished", msg("the file vanished while it was read"), self._root / path)
+            self._warn("media.vanished", msg("the file vanished while it was read"), path)
 
     def _meet(self, obstacle: Obstacle) -> None:
-        """Something that the survey did not see, or warned of already."""
-        if obstacle.kind is ObstacleKind.VANISHED:
-            self._leave_out(obstacle.path)
-        elif obstacle.kind is not ObstacleKind.SPECIAL:
-            raise _unsaved(obstacle, self._media)
+        """What the survey let pass, or did not see."""
+        match obstacle.kind:
+            case ObstacleKind.SPECIAL:
+                self._warn("media.special", msg("a {kind} is not saved", kind=obstacle.detail), obstacle.path)
+            case ObstacleKind.VANISHED if obstacle.detail == "file":
+                self._copy(obstacle.path)  # it may be back, and the database may name it
+            case ObstacleKind.VANISHED:
+                self._leave_out(obstacle.path)
+            case _:
+                raise _unsaved(obstacle, self._media)
 
-    def _warn(self, code: str, message: Message, path: Path) -> None:
-        self.warnings.append(Finding(code, message, str(path)))
+    def _warn(self, code: str, message: Message, path: str) -> None:
+        self.warnings.append(Finding(code, message, str(self._media.root / path)))
 
 
 class _Outcome(Enum):
@@ -205,22 +215,15 @@ def _walked(media: MediaConfig) -> Iterator[Node | Obstacle]:
     try:
         yield from walk(media.root, Selection(media.exclude))
     except OSError as error:
-        raise SourceUnreadable(
-            msg("the media root cannot be read: {reason}", reason=error.strerror or str(error)),
-            where=str(media.root),
-            hint=msg("check its permissions and the disk"),
-        ) from None
+        raise _root_unreadable(media, error) from None
 
 
-def _judge(obstacle: Obstacle, media: MediaConfig, found: Survey, errors: list[RunnerError]) -> None:
-    match obstacle.kind:
-        case ObstacleKind.SPECIAL:
-            message = msg("a {kind} is not saved", kind=obstacle.detail)
-            found.warnings.append(Finding("media.special", message, str(media.root / obstacle.path)))
-        case ObstacleKind.VANISHED:
-            pass  # the copy meets it again, or it is not there any more
-        case _:
-            errors.append(_unsaved(obstacle, media))
+def _root_unreadable(media: MediaConfig, error: OSError) -> SourceUnreadable:
+    return SourceUnreadable(
+        msg("the media root cannot be read: {reason}", reason=error.strerror or str(error)),
+        where=str(media.root),
+        hint=msg("check its permissions and the disk"),
+    )
 
 
 def _unsaved(obstacle: Obstacle, media: MediaConfig) -> SourceUnreadable:

@@ -14,7 +14,7 @@ from runner.databases.base import Capture
 from runner.errors import Finding, ReferencesMissing
 from runner.media.references import Resolution, Verdict, reference_key, resolve_reference
 from runner.media.select import Selection
-from runner.messages import Message, msg
+from runner.messages import Message, msg, printable
 from runner.model.manifest import ReferencesRecord
 from runner.model.profile import MediaConfig, Reference
 
@@ -32,6 +32,7 @@ class ReferenceCheck:
         self._root = Path(os.path.realpath(media.root))
         self._selection = Selection(media.exclude)
         self._pending: dict[str, list[_Named]] = {}
+        self._gone: set[_Named] = set()
         self._missing: list[str] = []
         self._problems: list[Finding] = []
         self.checked = 0
@@ -66,11 +67,14 @@ class ReferenceCheck:
         self._pending.pop(reference_key(path), None)
 
     def still_named(self, path: str) -> bool:
-        """A second look at the live database for a file that vanished or keeps changing."""
-        return any(
-            self._capture.still_referenced(reference, [value])
-            for reference, value in self._pending.get(reference_key(path), ())
-        )
+        """A second look at the live database for a file that vanished or keeps changing.
+
+        It is a look at everything that is not in the archive yet: who deletes one row deletes more of them.
+        """
+        named = self._pending.get(reference_key(path), ())
+        if not self._gone.issuperset(named):
+            self._gone = set(self._left()) - self._named_now()
+        return not self._gone.issuperset(named)
 
     def forget(self, path: str) -> None:
         """The file is gone and so is its row: remember it as missing in the archive, with a warning."""
@@ -79,19 +83,13 @@ class ReferenceCheck:
 
     def finish(self) -> None:
         """Whatever is named and was never met vanished before the walk came by. Raises ReferencesMissing."""
-        left: dict[Reference, list[str]] = defaultdict(list)
-        for named in self._pending.values():
-            for reference, value in named:
-                left[reference].append(value)
-        for reference, values in left.items():
-            present = self._capture.still_referenced(reference, values)
-            for value in values:
-                if value in present:
-                    self._problem(
-                        reference, value, "missing", msg("`{value}` vanished during the backup", value=_shown(value))
-                    )
-                else:
-                    self._warn_gone(reference, value)
+        present = self._named_now()
+        for reference, value in self._left():
+            if (reference, value) in present:
+                message = msg("`{value}` vanished during the backup", value=printable(value))
+                self._problem(reference, value, "missing", message)
+            else:
+                self._warn_gone(reference, value)
         self._raise_problems()
 
     def record(self) -> ReferencesRecord:
@@ -99,8 +97,22 @@ class ReferenceCheck:
         return ReferencesRecord(
             columns=tuple(str(reference) for reference in self._media.references),
             checked=self.checked,
-            missing=tuple(sorted(_shown(value) for value in self._missing)),
+            missing=tuple(sorted(printable(value) for value in self._missing)),
         )
+
+    def _left(self) -> list[_Named]:
+        return [one for names in self._pending.values() for one in names]
+
+    def _named_now(self) -> set[_Named]:
+        """What the live database names of all that is not in the archive yet."""
+        left: dict[Reference, list[str]] = defaultdict(list)
+        for reference, value in self._left():
+            left[reference].append(value)
+        return {
+            (reference, value)
+            for reference, values in left.items()
+            for value in self._capture.still_referenced(reference, values)
+        }
 
     def _resolve(self, value: str) -> Resolution:
         return resolve_reference(value, self._root, self._media.url, self._selection)
@@ -111,17 +123,17 @@ class ReferenceCheck:
                 self._pending.setdefault(reference_key(resolution.path), []).append((reference, value))
             case Verdict.OUTSIDE:
                 self._problem(
-                    reference, value, "outside", msg("`{value}` leads out of the media root", value=_shown(value))
+                    reference, value, "outside", msg("`{value}` leads out of the media root", value=printable(value))
                 )
             case Verdict.EXCLUDED:
                 self._problem(
                     reference,
                     value,
                     "excluded",
-                    msg("`{value}` is left out by `{pattern}`", value=_shown(value), pattern=resolution.pattern),
+                    msg("`{value}` is left out by `{pattern}`", value=printable(value), pattern=resolution.pattern),
                 )
             case Verdict.MISSING:
-                self._problem(reference, value, "missing", msg("`{value}` is not there", value=_shown(value)))
+                self._problem(reference, value, "missing", msg("`{value}` is not there", value=printable(value)))
 
     def _look_again(self, reference: Reference, values: list[str]) -> None:
         present = self._capture.still_referenced(reference, values)
@@ -136,7 +148,7 @@ class ReferenceCheck:
         self.warnings.append(
             Finding(
                 "reference.gone",
-                msg("`{value}` was deleted, and its row with it, during the backup", value=_shown(value)),
+                msg("`{value}` was deleted, and its row with it, during the backup", value=printable(value)),
                 str(reference),
             )
         )
@@ -170,8 +182,3 @@ def unchecked(references: Iterable[Reference]) -> ReferencesRecord | None:
     """The record of a backup that holds only one of the halves."""
     columns = tuple(str(reference) for reference in references)
     return ReferencesRecord(columns=columns, checked=None) if columns else None
-
-
-def _shown(value: str) -> str:
-    """A value as text that every program can print."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8")

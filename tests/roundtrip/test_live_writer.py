@@ -34,13 +34,16 @@ Execute = Callable[..., Any]
 
 
 def change(execute: Execute, media: Path, chance: random.Random, number: int) -> None:
-    """One transaction of the application: an amount moves, a payment comes or goes with its file."""
+    """One transaction of the application: an amount moves, a payment comes with its file, another's is replaced."""
     first, second = chance.sample(range(ACCOUNTS), 2)
     amount = chance.randrange(1, 100)
     execute("UPDATE account SET balance = balance - %s WHERE id = %s", (amount, first))
     execute("UPDATE account SET balance = balance + %s WHERE id = %s", (amount, second))
     name = f"receipts/{number:06d}.pdf"
-    (media / name).write_bytes(b"%PDF-1.4\n" + chance.randbytes(200))
+    for path in (media / name, media / f"receipts/{number - 1:06d}.pdf"):  # the new one, and the last one anew
+        scratch = media.with_name("scratch.pdf")
+        scratch.write_bytes(b"%PDF-1.4\n" + chance.randbytes(200))
+        scratch.replace(path)
     execute("INSERT INTO payment (id, receipt) VALUES (%s, %s)", (number, name))
 
 

@@ -1,5 +1,7 @@
 """What a path in a database column means below the media root."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,65 @@ def test_links_are_followed_to_the_file_that_is_saved(root: Path) -> None:
     (root / "out.pdf").symlink_to(root.parent / "outside.pdf")
     assert resolve_reference("photos/2026/n° 1.pdf", root, None, Selection([])).path == "reçus/2026/n° 1.pdf"
     assert resolve_reference("out.pdf", root, None, Selection([])).verdict is Verdict.OUTSIDE
+
+
+def test_a_link_to_what_is_left_out_or_is_no_file_is_no_file(root: Path) -> None:
+    (root / "hidden.pdf").symlink_to("cache/x.pdf")
+    (root / "dangling.pdf").symlink_to("nowhere.pdf")
+    (root / "folder.pdf").symlink_to("reçus")
+    (root / "loop.pdf").symlink_to("loop.pdf")
+    found = resolve_reference("hidden.pdf", root, None, Selection(["cache/**"]))
+    assert (found.verdict, found.path, found.pattern) == (Verdict.EXCLUDED, "cache/x.pdf", "cache/**")
+    for name in ("dangling.pdf", "folder.pdf", "loop.pdf"):
+        assert resolve_reference(name, root, None, Selection([])).verdict is Verdict.MISSING
+
+
+@pytest.mark.parametrize(
+    ("value", "url", "verdict"),
+    [
+        ("/media/x.pdf", "/media/", Verdict.FOUND),
+        ("/media/x.pdf", "/media", Verdict.FOUND),
+        ("media/x.pdf", "/media", Verdict.FOUND),
+        ("/media//x.pdf", "/media/", Verdict.FOUND),
+        ("https://cdn.example/m/x.pdf", "https://cdn.example/m/", Verdict.FOUND),
+        ("https://cdn.example/m/x%2Epdf", "https://cdn.example/m/", Verdict.FOUND),
+        ("https://other.example/m/x.pdf", "https://cdn.example/m/", Verdict.OUTSIDE),
+        ("/mediax.pdf", "/media", Verdict.OUTSIDE),
+        ("/media-2/x.pdf", "/media", Verdict.OUTSIDE),
+        ("/media/../outside.pdf", "/media/", Verdict.OUTSIDE),
+        ("/media/%2e%2e/outside.pdf", "/media/", Verdict.OUTSIDE),
+        ("/media/", "/media/", Verdict.OUTSIDE),
+        ("/x.pdf", "/", Verdict.FOUND),
+        ("x.pdf", "/", Verdict.FOUND),
+        ("x.pdf", None, Verdict.FOUND),
+        (".", None, Verdict.MISSING),
+        ("./", None, Verdict.MISSING),
+        ("file:///x.pdf", None, Verdict.OUTSIDE),
+        ("C:/x.pdf", None, Verdict.OUTSIDE),
+        ("\\\\server\\share\\x.pdf", None, Verdict.OUTSIDE),
+        ("x" * 5000, None, Verdict.MISSING),
+    ],
+)
+def test_what_stands_in_front_of_a_path(root: Path, value: str, url: str | None, verdict: Verdict) -> None:
+    (root / "x.pdf").write_text("x", "utf-8")
+    assert resolve_reference(value, root, url, Selection([])).verdict is verdict
+
+
+def test_bytes_that_are_no_text_are_names_too(root: Path) -> None:
+    if os.name == "nt":
+        pytest.skip("names on Windows are Unicode")
+    (root / os.fsdecode(b"caf\xe9.pdf")).write_text("x", "utf-8")
+    for value in ("caf\udce9.pdf", "caf%E9.pdf"):
+        assert resolve_reference(value, root, None, Selection([])).verdict is Verdict.FOUND
+
+
+def test_a_name_in_another_normal_form_is_another_file_where_the_system_says_so(root: Path) -> None:
+    """The application itself could not open it."""
+    if sys.platform != "linux":
+        pytest.skip("this file system knows one form of a name")
+    (root / "e\u0301.pdf").write_text("x", "utf-8")
+    assert resolve_reference("e\u0301.pdf", root, None, Selection([])).verdict is Verdict.FOUND
+    assert resolve_reference("\u00e9.pdf", root, None, Selection([])).verdict is Verdict.MISSING
 
 
 def test_two_spellings_of_one_name() -> None:

@@ -1,0 +1,23 @@
+"""A backup in this very process, with a look at every event: where a test must act between two of its steps."""
+
+from datetime import datetime
+from pathlib import Path
+
+from runner import config
+from runner.events import Reporter, silent
+from runner.model.profile import Profile, Variant
+from runner.model.report import BackupReport
+from runner.planning import plan_apply
+from runner.workflow.apply import apply
+from tests.projects import Project
+
+
+def profile_of(project: Project) -> Profile:
+    """The profile `app`, as the command would load it."""
+    root = config.find_root(project.folder / "backup.yml", Path(project.folder))
+    return config.load(root, "app", environ={}, need_variables=True)
+
+
+def apply_here(project: Project, reporter: Reporter = silent, variant: Variant | None = None) -> BackupReport:
+    """`runner apply app`. Raises RunnerError."""
+    return apply(plan_apply(profile_of(project), variant, datetime.now().astimezone()), reporter)
