@@ -33,7 +33,7 @@ def decode_manifest(content: bytes, where: str) -> Manifest:
                 hint=msg("upgrade runner on this machine, then try again"),
             )
         manifest = msgspec.json.decode(content, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise ArchiveDamaged(msg("the manifest cannot be read: {reason}", reason=str(error)), where=where) from None
     if encode_manifest(manifest) != content:
         raise ArchiveDamaged(msg("the manifest is not in the form that runner writes"), where=where)

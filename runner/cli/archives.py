@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from runner.cli.moments import moment_text, noted_text
 from runner.cli.profiles import load_profile
 from runner.cli.progress import reporter
 from runner.cli.run import Outcome
@@ -22,7 +23,8 @@ from runner.workflow.archives import (
     record_verification,
     verify_opened,
 )
-from runner.workflow.catalogue import LATEST, Listed, is_file, list_archives, marks_text
+from runner.workflow.catalogue import LATEST, Listed, list_archives, marks_text
+from runner.workflow.reading import is_path, is_there
 
 Wanted = tuple[str, str]
 """The two arguments PROFILE|FILE and ARCHIVE."""
@@ -33,9 +35,12 @@ def list_outcome(settings: Settings, name: str) -> Outcome:
     profile = load_profile(settings, name)
     catalogue = list_archives(profile, _now())
     several = len(profile.destinations) > 1
+    lines = _list_lines(profile, catalogue.archives, several=several)
+    if catalogue.failed and not catalogue.archives:
+        lines = iter(())  # nobody knows whether there are any
     return Outcome(
         {"profile": profile.name, "archives": [_listed_data(listed) for listed in catalogue.archives]},
-        tuple(_list_lines(profile, catalogue.archives, several=several)),
+        tuple(lines),
         errors=tuple(finding for error in catalogue.failed for finding in error.findings),
         exit_code=exit_code_of(catalogue.failed[0]) if catalogue.failed else ExitCode.DONE,
     )
@@ -43,50 +48,69 @@ def list_outcome(settings: Settings, name: str) -> Outcome:
 
 def verify_outcome(settings: Settings, wanted: Wanted) -> Outcome:
     """Exit code 13 with every place that differs."""
-    with wanted_archive(settings, wanted) as (profile, opened), reporter(settings) as report:
-        checked = verify_opened(opened, report)
-        warnings = list(checked.warnings)
-        if profile is not None:
-            warnings += _remember(profile, opened, checked)
-    data = {
-        "archive": checked.name,
-        "location": checked.location,
-        "intact": not checked.damage,
-        "legacy": checked.legacy,
-        "members": checked.members,
-        "size_bytes": checked.size_bytes,
-    }
+    try:
+        with wanted_archive(settings, wanted) as (profile, opened), reporter(settings) as report:
+            checked = verify_opened(opened, report)
+            warnings = list(checked.warnings)
+            if profile is not None:
+                warnings += _remember(profile, opened, checked)
+    except ArchiveDamaged as error:  # so badly that there is no manifest to check anything against
+        return Outcome(_verified_data(None, error.where), (), (), error.findings, ExitCode.INTEGRITY)
+    data = _verified_data(checked, checked.location)
     if not checked.damage:
         proof = "every CRC is right" if checked.legacy else "every byte is as it was written"
         members = count_text(checked.members, "member", "members")
-        line = f"{checked.name}: {proof} ({members}, {size_text(checked.size_bytes)})"
+        line = f"{checked.location}: {proof} ({members}, {size_text(checked.size_bytes)})"
         return Outcome(data, tuple(wrapped(line, "  ")), tuple(warnings))
-    error = ArchiveDamaged(
+    damaged = ArchiveDamaged(
         msg("the archive is damaged; places that differ: {count}", count=len(checked.damage)),
         checked.damage,
         where=checked.location,
         hint=msg("keep it, and restore from another copy or another archive; `runner list` shows them"),
     )
-    return Outcome(data, (), tuple(warnings), error.findings, ExitCode.INTEGRITY)
+    return Outcome(data, (), tuple(warnings), damaged.findings, ExitCode.INTEGRITY)
 
 
 @contextmanager
 def wanted_archive(settings: Settings, wanted: Wanted) -> Iterator[tuple[Profile | None, Opened]]:
     """The archive that the arguments name, open. Raises UsageError, ArchiveUnknown, ArchiveDamaged."""
     first, archive = wanted
-    if is_file(first):
-        if archive != LATEST:
-            raise UsageError(msg("a file is one archive: leave out `{archive}`", archive=archive))
-        with opened_file(Path(first)) as opened:
-            yield None, opened
+    profile = _profile(settings, first)
+    if profile is not None:
+        with opened_archive(profile, archive, _now()) as opened:
+            yield profile, opened
         return
-    profile = load_profile(settings, first)
-    if is_file(archive):
-        with opened_file(Path(archive)) as opened:
-            yield None, opened
-        return
-    with opened_archive(profile, archive, _now()) as opened:
-        yield profile, opened
+    if archive != LATEST:
+        raise UsageError(
+            msg("`{file}` is one archive: leave out `{archive}`", file=first, archive=archive),
+            hint=msg("or name a profile, and then one of its archives"),
+        )
+    with opened_file(Path(first)) as opened:
+        yield None, opened
+
+
+def _profile(settings: Settings, argument: str) -> Profile | None:
+    """The profile of that name; None where a file is meant. A profile wins over a file of its name here."""
+    if is_path(argument) or argument.lower().endswith(".zip"):
+        return None
+    try:
+        return load_profile(settings, argument)
+    except UsageError:  # no such profile, or no backup.yml
+        if is_there(argument):
+            return None
+        raise
+
+
+def _verified_data(checked: Checked | None, location: str | None) -> dict[str, Any]:
+    """What `runner verify` tells programs; the same keys whatever was found."""
+    return {
+        "archive": checked.name if checked is not None else None if location is None else Path(location).name,
+        "location": location,
+        "intact": checked is not None and not checked.damage,
+        "legacy": checked is not None and checked.legacy,
+        "members": None if checked is None else checked.members,
+        "size_bytes": None if checked is None else checked.size_bytes,
+    }
 
 
 def _remember(profile: Profile, opened: Opened, checked: Checked) -> list[Finding]:
@@ -108,14 +132,10 @@ def _list_lines(profile: Profile, archives: tuple[Listed, ...], *, several: bool
 
 
 def _row(listed: Listed, *, several: bool) -> list[str]:
-    made = "" if listed.created_at is None else listed.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    verified = "-" if listed.verified_at is None else _local(listed.verified_at)
+    made = "" if listed.created_at is None else moment_text(listed.created_at)
+    verified = "-" if listed.verified_at is None else noted_text(listed.verified_at)
     cells = [listed.name, made, listed.variant or "?", size_text(listed.size_bytes), verified]
     return [*cells, ", ".join(marks_text(listed)), *([listed.destination.label] if several else [])]
-
-
-def _local(instant: str) -> str:
-    return datetime.fromisoformat(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _listed_data(listed: Listed) -> dict[str, Any]:

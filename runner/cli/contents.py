@@ -1,7 +1,8 @@
 """The work of `runner show`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 from runner.archive.legacy import LegacyArchive
 from runner.archive.reader import ArchiveReader
 from runner.cli.archives import Wanted, wanted_archive
+from runner.cli.moments import moment_text
 from runner.cli.reports import summary_lines
 from runner.cli.run import Outcome
 from runner.cli.settings import Settings
@@ -19,27 +21,37 @@ from runner.workflow.archives import Opened
 from runner.workflow.contents import File, FolderCount, count_folders, files_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGEST = 10
 
 
-def show_outcome(settings: Settings, wanted: Wanted, *, files: bool, pattern: str | None) -> Outcome:
-    """Raises ArchiveDamaged when the manifest or the inventory is not what it must be."""
-    with wanted_archive(settings, wanted) as (_, opened):
+def show_outcome(
+    settings: Settings, wanted: Wanted, *, files: bool, pattern: str | None, output_format: str = "text"
+) -> Outcome:
+    """Raises ArchiveDamaged when the manifest or the inventory is not what it must be.
+
+    As text, the files are read while they are printed: an archive of a million takes no more memory than one of ten.
+    """
+    with ExitStack() as stack:
+        _, opened = stack.enter_context(wanted_archive(settings, wanted))
         archive = opened.reader or opened.legacy
         assert archive is not None  # noqa: S101 - an opened archive is one of the two
-        found = list(files_of(archive, pattern)) if files else []
-        folders = _folders(found) if pattern is not None else count_folders(archive)
-        data = {**_data(opened, archive), "folders": {name: _count_data(count) for name, count in folders.items()}}
-        lines = [*_head_lines(opened, archive), *_folder_lines(folders, pattern)]
-        if files:
-            data["files"] = [_file_data(file) for file in found]
-            lines += [_file_line(file) for file in found]
-        return Outcome(data, tuple(lines), opened.warnings)
+        folders = count_folders(archive, pattern)
+        data = _data(opened, archive, folders, pattern)
+        lines = (*_head_lines(opened, archive), *_folder_lines(folders, pattern))
+        more: Iterator[str] | None = None
+        if files and output_format == "json":
+            data["files"] = [_file_data(file) for file in files_of(archive, pattern)]
+        elif files:
+            more = _file_lines(archive, pattern, stack.pop_all())
+        return Outcome(data, lines, opened.warnings, more=more)
+    raise AssertionError  # an ExitStack could swallow an exception; none of ours does
 
 
-def _folders(found: list[File]) -> dict[str, FolderCount]:
-    """The counts of a selection, as one."""
-    files = [file for file in found if file.type == "file"]
-    return {"matching": FolderCount(len(files), sum(file.size for file in files))}
+def _file_lines(archive: ArchiveReader | LegacyArchive, pattern: str | None, held: ExitStack) -> Iterator[str]:
+    """One line a file; `held` keeps the archive open until the last of them."""
+    with held:
+        for file in files_of(archive, pattern):
+            yield _file_line(file)
 
 
 def _head_lines(opened: Opened, archive: ArchiveReader | LegacyArchive) -> Iterator[str]:
@@ -48,14 +60,17 @@ def _head_lines(opened: Opened, archive: ArchiveReader | LegacyArchive) -> Itera
         yield from _legacy_lines(archive)
         return
     manifest = archive.manifest
-    made = archive.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    made = moment_text(archive.created_at)
     yield from wrapped(f"  {manifest.variant} backup of {manifest.profile}, made {made}", "    ")
     yield from wrapped(
         f"  on {manifest.host} (instance {manifest.instance}) by runner {manifest.runner_version}", "    "
     )
+    yield from wrapped(f"  id {manifest.archive_id}", "    ")
     yield from summary_lines(manifest)
     if manifest.database is not None:
         yield from _database_lines(manifest.database)
+    if manifest.media is not None and manifest.media.exclude:
+        yield from wrapped(f"  left out by the profile: files that match {', '.join(manifest.media.exclude)}", "    ")
     if manifest.references is not None:
         for value in manifest.references.missing:
             yield from wrapped(f"  missing: {value}", "    ")
@@ -75,9 +90,11 @@ def _legacy_lines(archive: LegacyArchive) -> Iterator[str]:
 
 
 def _database_lines(database: DatabaseRecord) -> Iterator[str]:
-    largest = sorted(database.tables, key=lambda each: -(each.rows or 0))[:10]
-    rows = [["", each.name, "left out" if each.rows is None else f"{each.rows:,}"] for each in largest]
-    yield from table(["", "Largest tables", "Rows"], rows)
+    made_by = f" by pg_dump {database.client_version}" if isinstance(database, PostgresqlRecord) else ""
+    yield from wrapped(f"  {size_text(database.size)} in the database, dumped as {database.dump}{made_by}", "    ")
+    largest = sorted(database.tables, key=lambda each: -(each.rows or 0))[:_LARGEST]
+    rows = [[each.name, "left out" if each.rows is None else f"{each.rows:,}"] for each in largest]
+    yield from _indented(["Largest tables", "Rows"], rows)
     if isinstance(database, PostgresqlRecord) and database.exclude_table_data:
         yield from wrapped(f"  left out by the profile: data of {', '.join(database.exclude_table_data)}", "    ")
     if database.django is not None:
@@ -88,12 +105,21 @@ def _database_lines(database: DatabaseRecord) -> Iterator[str]:
 
 def _folder_lines(folders: dict[str, FolderCount], pattern: str | None) -> Iterator[str]:
     if pattern is not None:
-        (count,) = folders.values()
-        files = count_text(count.files, "file matches", "files match")
-        yield from wrapped(f"{files} {pattern} ({size_text(count.bytes)})", "  ")
-    elif folders:
-        rows = [["", name, f"{count.files:,}", size_text(count.bytes)] for name, count in folders.items()]
-        yield from table(["", "Media folder", "Files", "Size"], rows)
+        total = _total(folders)
+        files = count_text(total.files, "file matches", "files match")
+        yield from wrapped(f"{files} {pattern} ({size_text(total.bytes)})", "  ")
+    if folders:
+        rows = [[name, f"{count.files:,}", size_text(count.bytes)] for name, count in folders.items()]
+        yield from _indented(["Media folder", "Files", "Size"], rows)
+
+
+def _total(folders: dict[str, FolderCount]) -> FolderCount:
+    return FolderCount(sum(count.files for count in folders.values()), sum(count.bytes for count in folders.values()))
+
+
+def _indented(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table below a summary; the empty first column leaves an empty line for each row where it does not fit."""
+    yield from filter(None, table(["", *heads], [["", *row] for row in rows]))
 
 
 def _file_line(file: File) -> str:
@@ -111,17 +137,30 @@ def _time_text(mtime_ns: int) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _data(opened: Opened, archive: ArchiveReader | LegacyArchive) -> dict[str, Any]:
-    common = {"archive": opened.name, "location": opened.location, "size_bytes": opened.size_bytes}
-    if isinstance(archive, LegacyArchive):
-        claims = {
-            "project": archive.project,
-            "created_at": archive.created_at,
-            "django_version": archive.django_version,
-        }
-        database = None if archive.database is None else {"engine": archive.engine, "dump": archive.database}
-        return {**common, "legacy": True, "manifest": {**claims, "database": database}}
-    return {**common, "legacy": False, "manifest": _manifest_data(archive.manifest)}
+def _data(
+    opened: Opened, archive: ArchiveReader | LegacyArchive, folders: dict[str, FolderCount], pattern: str | None
+) -> dict[str, Any]:
+    data = {
+        "archive": opened.name,
+        "location": opened.location,
+        "size_bytes": opened.size_bytes,
+        "legacy": isinstance(archive, LegacyArchive),
+        "manifest": _legacy_data(archive) if isinstance(archive, LegacyArchive) else _manifest_data(archive.manifest),
+        "folders": {name: _count_data(count) for name, count in folders.items()},
+    }
+    if pattern is not None:
+        data["matching"] = {"pattern": pattern, **_count_data(_total(folders))}
+    return data
+
+
+def _legacy_data(archive: LegacyArchive) -> dict[str, Any]:
+    """Its claims, in the places where a manifest has what is known."""
+    return {
+        "project": archive.project,
+        "created_at": archive.created_at,
+        "django_version": archive.django_version,
+        "database": None if archive.database is None else {"engine": archive.engine, "dump": archive.database},
+    }
 
 
 def _manifest_data(manifest: Manifest) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -20,6 +21,7 @@ from runner.messages import msg
 
 JSON_FORMAT_VERSION = 1
 _SHOWN = 21  # one that sums up, and twenty of its places
+_BATCH = 1000  # lines that are written and flushed together
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Outcome:
     exit_code: ExitCode = ExitCode.DONE
     tells_warnings: bool = True
     """Whether warnings are still to be printed; False when they were, as they came up."""
+    more: Iterable[str] | None = None
+    """Further lines for people, made while they are printed and never held together; may raise RunnerError."""
 
 
 format_option = click.option(
@@ -54,6 +58,8 @@ def run(work: Callable[[], Outcome], output_format: str) -> NoReturn:
         outcome = Outcome(errors=error.findings, exit_code=exit_code_of(error))
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is ours to explain
         outcome = _bug(error)
+    if outcome.more is not None and output_format != "json":
+        outcome = _streamed(outcome, outcome.more)
     code = outcome.exit_code
     if code is ExitCode.DONE and outcome.warnings:
         code = ExitCode.WARNINGS
@@ -86,6 +92,24 @@ def print_json(outcome: Outcome, code: ExitCode) -> None:
     }
     # ASCII with escapes: no console encoding can damage it, and a name that is not UTF-8 stays valid JSON.
     click.echo(json.dumps(document, indent=2))
+
+
+def _streamed(outcome: Outcome, more: Iterable[str]) -> Outcome:
+    """Print the lines and `more`; returns what is left to be told. Raises BrokenPipeError when nobody reads on."""
+    rest = iter(more)
+    try:
+        with _signals_as_errors():
+            for line in outcome.lines:
+                click.echo(line)
+            while batch := list(islice(rest, _BATCH)):
+                click.echo("\n".join(batch))
+    except BrokenPipeError:
+        raise
+    except RunnerError as error:
+        return Outcome(warnings=outcome.warnings, errors=error.findings, exit_code=exit_code_of(error))
+    except Exception as error:  # noqa: BLE001 - as in `run`
+        return _bug(error)
+    return replace(outcome, lines=(), more=None)
 
 
 def _print_text(outcome: Outcome) -> None:

@@ -32,12 +32,14 @@ def command(
       runner show school --match 'payment_receipts/**'
       runner show ./school_backup_20260108_110353.zip --format json
 
-    Exit codes: 0 done, 2 no such profile or archive, 3 an archive without checksums, 13 the archive is damaged.
+    Exit codes: 0 done, 2 no such profile or archive, 3 done with warnings (an archive without checksums, a
+    destination that could not be asked), 10 invalid configuration, 12 it cannot be read, 13 it is damaged.
     """
 
     def work() -> Outcome:
         from runner.cli.contents import show_outcome
 
-        return show_outcome(settings, (profile, archive), files=files or pattern is not None, pattern=pattern)
+        lists = files or pattern is not None
+        return show_outcome(settings, (profile, archive), files=lists, pattern=pattern, output_format=output_format)
 
     run(work, output_format)

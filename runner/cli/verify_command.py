@@ -20,8 +20,9 @@ def command(settings: Settings, profile: str, archive: str, output_format: str) 
       runner verify school school_backup_20260108_110353.zip
       runner verify /mnt/usb/school_backup_20260108_110353.zip
 
-    Exit codes: 0 every byte is as it was written, 2 no such profile or archive, 3 an archive of the old scripts, which
-    holds no checksums, 13 damaged (every place is listed).
+    Exit codes: 0 every byte is as it was written, 2 no such profile or archive, 3 done with warnings (an archive of
+    the old scripts holds no checksums, a destination could not be asked), 10 invalid configuration, 12 it cannot be
+    read, 13 damaged (every place is listed with --format json).
     """
 
     def work() -> Outcome:

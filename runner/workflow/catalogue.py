@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
 
 from runner.archive.legacy import read_legacy
 from runner.archive.reader import ArchiveReader, NotAnArchive
 from runner.destinations.base import Destination
-from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, Refused, RunnerError
+from runner.errors import ArchiveDamaged, ArchiveUnknown, DestinationFailed, Finding, Refused, RunnerError, raise_all
 from runner.messages import msg
 from runner.model.profile import Profile
 from runner.planning.apply import TIMESTAMP_FIELD
 from runner.state import ProfileState, Verified
 from runner.workflow.places import open_destination
+from runner.workflow.reading import reading
 
 LATEST = "latest"
 _TIMESTAMP = r"(?P<timestamp>\d{8}_\d{6})"
@@ -29,6 +29,7 @@ class Mark(StrEnum):
 
     LEGACY = "legacy"
     DAMAGED = "damaged"
+    UNREADABLE = "unreadable"
     FOREIGN = "foreign"
     FUTURE = "future"
     NEWER_FORMAT = "newer-format"
@@ -58,12 +59,13 @@ class Catalogue:
 
 
 def list_archives(profile: Profile, now: datetime) -> Catalogue:
-    """Look at every destination. `now` is aware: what claims to be younger is marked."""
+    """Look at every destination. `now` is aware: what claims to be younger is marked. No file breaks the list."""
     found: list[Listed] = []
     failed: list[RunnerError] = []
-    # The last word on an archive counts: one that was whole and is damaged now is not verified.
+    # The last word on an archive counts: one that was whole and is damaged now is not verified. By its name too: a
+    # copy beside it is another file, and nobody has read that one.
     last_words = {
-        (record.archive_id, record.destination): record
+        (record.archive_id, record.archive_name, record.destination): record
         for record in ProfileState(profile.state, profile.name).verified()
     }
     for destination in map(open_destination, profile.destinations):
@@ -71,80 +73,80 @@ def list_archives(profile: Profile, now: datetime) -> Catalogue:
             for stored in destination.list():
                 listed = _look(profile, destination, stored.name, stored.size_bytes, now)
                 if listed is not None:
-                    found.append(_with_last_word(listed, last_words.get((listed.archive_id or "", destination.label))))
+                    word = last_words.get((listed.archive_id or "", listed.name, destination.label))
+                    found.append(_with_last_word(listed, word))
         except RunnerError as error:
             failed.append(error)
-    found.sort(key=lambda listed: (listed.created_at or _LONG_AGO, _number(listed.name), listed.name), reverse=True)
+    found.sort(key=_age, reverse=True)
     return Catalogue(tuple(found), tuple(failed))
+
+
+def stored_at(profile: Profile, path: Path, now: datetime) -> Listed | None:
+    """The archive of this profile that lies at `path`, if that is at one of its destinations."""
+    for destination in map(open_destination, profile.destinations):
+        try:
+            if Path(destination.locate(path.name)).samefile(path):
+                return _look(profile, destination, path.name, path.stat().st_size, now)
+        except (OSError, ValueError):
+            continue  # not there, or no place on this machine
+    return None
 
 
 def choose(profile: Profile, wanted: str, now: datetime) -> tuple[Listed, tuple[Finding, ...]]:
     """The archive that `wanted` names: `latest`, or a name at one of the destinations.
 
     `latest` is the newest of this instance that is not dated in the future, damaged ones included (an older one is
-    never taken unasked), and a legacy one only when there is nothing else, which is a warning. Raises ArchiveUnknown.
+    never taken unasked), and a legacy one only when there is nothing else, which is a warning; so is a destination
+    that could not be asked. Raises ArchiveUnknown, or DestinationFailed when it may lie where nobody could look.
     """
     catalogue = list_archives(profile, now)
     if wanted != LATEST:
         return _named(catalogue, wanted), ()
+    warnings = [_unseen(error) for error in catalogue.failed]
     usable = [listed for listed in catalogue.archives if not listed.marks & {Mark.FUTURE, Mark.FOREIGN}]
     own = [listed for listed in usable if Mark.LEGACY not in listed.marks]
     if own:
-        return own[0], ()
+        return own[0], tuple(warnings)
     if usable:
-        warning = Finding(
-            "archive.legacy",
-            msg("`{name}` is of an older script and has no checksums; there is no other", name=usable[0].name),
-            usable[0].destination.label,
-        )
-        return usable[0], (warning,)
-    if catalogue.failed and not catalogue.archives:
-        raise catalogue.failed[0]
-    raise ArchiveUnknown(
-        msg("there is no archive of `{profile}` yet", profile=profile.name),
-        where=", ".join(str(destination) for destination in profile.destinations),
-        hint=msg("make one with `runner apply {profile}`", profile=profile.name),
-    )
-
-
-def is_file(argument: str) -> bool:
-    """Whether a person who writes `argument` means a file on this machine, and not a profile or a stored name."""
-    return "/" in argument or "\\" in argument or Path(argument).is_file()
-
-
-def open_file(path: Path) -> BinaryIO:
-    """Open an archive by its path. Raises ArchiveUnknown."""
-    try:
-        return path.open("rb")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ArchiveUnknown(
-            msg("the archive cannot be opened: {reason}", reason=reason),
-            where=str(path),
-            hint=msg("check the path and the permissions of the file"),
-        ) from None
+        message = msg("`{name}` is of an older script and has no checksums; there is no other", name=usable[0].name)
+        warnings.append(Finding("archive.legacy", message, usable[0].destination.label))
+        return usable[0], tuple(warnings)
+    raise_all(catalogue.failed)
+    raise _none(profile, catalogue)
 
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _age(listed: Listed) -> tuple[datetime, int, str, bool]:
+    """What archives are sorted by; of the same one at several destinations, a whole copy counts as the newest."""
+    whole = not listed.marks & {Mark.DAMAGED, Mark.UNREADABLE}
+    return listed.created_at or _LONG_AGO, _number(listed.name), listed.name, whole
+
+
 def _look(profile: Profile, destination: Destination, name: str, size_bytes: int, now: datetime) -> Listed | None:
-    """What a stored file is to this profile; None when it is nothing of its own."""
+    """What a stored file is to this profile; None when it is nothing of its own, or gone meanwhile."""
     named_at = _named_at(profile, name)
-    with destination.open(name) as file:
-        try:
-            reader = ArchiveReader(file, name)
-        except NotAnArchive:
-            if named_at is None:
-                return None
-            legacy = read_legacy(file)
-            mark = Mark.DAMAGED if legacy is None else Mark.LEGACY
-            return Listed(name, destination, size_bytes, named_at, marks=_marks(mark, named_at, now))
-        except (ArchiveDamaged, Refused) as error:
-            if named_at is None:
-                return None
-            mark = Mark.NEWER_FORMAT if isinstance(error, Refused) else Mark.DAMAGED
-            return Listed(name, destination, size_bytes, named_at, marks=_marks(mark, named_at, now))
+    mark: Mark | None
+    reader: ArchiveReader | None = None
+    try:
+        with destination.open(name) as file, reading(destination.locate(name)):
+            try:
+                reader, mark = ArchiveReader(file, name), None
+            except NotAnArchive:
+                mark = Mark.LEGACY if named_at is not None and read_legacy(file) is not None else Mark.DAMAGED
+    except ArchiveDamaged:
+        mark = Mark.DAMAGED
+    except Refused:
+        mark = Mark.NEWER_FORMAT
+    except DestinationFailed:
+        mark = Mark.UNREADABLE
+    except ArchiveUnknown:
+        return None
+    if reader is None:
+        if named_at is None:
+            return None
+        return Listed(name, destination, size_bytes, named_at, marks=_marks(mark, named_at, now))
     manifest = reader.manifest
     if manifest.profile != profile.name:
         return None
@@ -185,7 +187,7 @@ def _named_at(profile: Profile, name: str) -> datetime | None:
         return None
     try:
         return datetime.strptime(match["timestamp"], "%Y%m%d_%H%M%S").astimezone()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):  # Windows knows no local time before 1970
         return None
 
 
@@ -199,10 +201,34 @@ def _named(catalogue: Catalogue, wanted: str) -> Listed:
     for listed in catalogue.archives:
         if listed.name == wanted:
             return listed
+    raise_all(catalogue.failed)
     names = list(dict.fromkeys(listed.name for listed in catalogue.archives))
     close = difflib.get_close_matches(wanted, names, 1, 0.8) or names[:_SHOWN]
     hint = msg("the closest or newest are {names}", names=_quoted(close)) if close else msg("there is none yet")
     raise ArchiveUnknown(msg("there is no archive `{name}`", name=wanted), hint=hint)
+
+
+def _unseen(error: RunnerError) -> Finding:
+    return Finding(
+        error.code,
+        error.message,
+        error.where,
+        msg("a newer archive may lie there: connect it and try again, or name the archive you mean"),
+    )
+
+
+def _none(profile: Profile, catalogue: Catalogue) -> ArchiveUnknown:
+    if catalogue.archives:
+        names = _quoted([listed.name for listed in catalogue.archives[:_SHOWN]])
+        return ArchiveUnknown(
+            msg("every archive of `{profile}` is of another instance or dated in the future", profile=profile.name),
+            hint=msg("name the one you mean: {names}", names=names),
+        )
+    return ArchiveUnknown(
+        msg("there is no archive of `{profile}` yet", profile=profile.name),
+        where=", ".join(str(destination) for destination in profile.destinations),
+        hint=msg("make one with `runner apply {profile}`", profile=profile.name),
+    )
 
 
 def _quoted(names: Iterable[str]) -> str:
@@ -214,6 +240,7 @@ def marks_text(listed: Listed) -> Iterator[str]:
     words = {
         Mark.LEGACY: "legacy: no checksums",
         Mark.DAMAGED: "damaged",
+        Mark.UNREADABLE: "cannot be read",
         Mark.FOREIGN: f"of another instance: {listed.instance}",
         Mark.FUTURE: "dated in the future",
         Mark.NEWER_FORMAT: "made by a newer runner",

@@ -10,6 +10,7 @@ from runner.errors import ArchiveDamaged
 from runner.media.select import Selection
 from runner.messages import msg
 from runner.model.manifest import MEDIA_PREFIX, InventoryEntry
+from runner.workflow.reading import reading
 
 TOP = "."
 """The name under which files that lie in the root itself are counted."""
@@ -33,18 +34,21 @@ class File:
     mtime_ns: int | None
 
 
-def files_of(archive: ArchiveReader | LegacyArchive, pattern: str | None) -> Iterator[File]:
-    """Every file, folder and link, streamed; with `pattern`, those that it matches. Raises ArchiveDamaged."""
+def files_of(archive: ArchiveReader | LegacyArchive, pattern: str | None = None) -> Iterator[File]:
+    """Every file, folder and link, streamed; with `pattern`, those that it matches.
+
+    Raises ArchiveDamaged, DestinationFailed.
+    """
     selection = None if pattern is None else Selection([pattern])
     for file in _all(archive):
         if selection is None or selection.excluding(file.path) is not None:
             yield file
 
 
-def count_folders(archive: ArchiveReader | LegacyArchive) -> dict[str, FolderCount]:
-    """Files and bytes by top folder, in order. Raises ArchiveDamaged."""
+def count_folders(archive: ArchiveReader | LegacyArchive, pattern: str | None = None) -> dict[str, FolderCount]:
+    """Files and bytes by top folder, in order, of what `pattern` matches. Raises ArchiveDamaged, DestinationFailed."""
     counts: dict[str, FolderCount] = {}
-    for file in _all(archive):
+    for file in files_of(archive, pattern):
         if file.type != "file":
             continue
         top, slash, _ = file.path.partition("/")
@@ -60,9 +64,10 @@ def _all(archive: ArchiveReader | LegacyArchive) -> Iterator[File]:
             yield File(member.name.removeprefix(MEDIA_PREFIX), "file", member.size, None)
         return
     try:
-        for entry in archive.entries():
-            if entry.path != ROOT_PATH:
-                yield _file(entry)
+        with reading(archive.name):
+            for entry in archive.entries():
+                if entry.path != ROOT_PATH:
+                    yield _file(entry)
     except InventoryInvalid as error:
         raise ArchiveDamaged(
             msg("the inventory cannot be read: {reason}", reason=error.reason), where=archive.name

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from runner.archive import layout
 from runner.archive.inventory import InventoryInvalid, encode_line, read_lines
+from runner.archive.manifest import decode_manifest
 from runner.archive.reader import ArchiveReader
 from runner.archive.verify import verify_archive
 from runner.errors import ArchiveDamaged, Refused
@@ -119,6 +120,12 @@ def test_a_lying_manifest_is_refused_and_never_a_crash(archive: bytes) -> None:
 @pytest.mark.parametrize("manifest", [None, [], "x", {}, {"format_version": 2}, {"format_version": "1"}, [1] * 100])
 def test_a_manifest_that_is_none(archive: bytes, manifest: object) -> None:
     assert not accepts(with_manifest(archive, manifest))
+
+
+def test_a_manifest_that_is_not_utf_8(archive: bytes) -> None:
+    content = json.dumps(manifest_of(archive)).encode().replace(b'"school"', b'"sch\xffol"')
+    with pytest.raises(ArchiveDamaged):
+        decode_manifest(content, "test")
 
 
 def line(**changes: object) -> bytes:
