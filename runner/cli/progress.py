@@ -8,6 +8,7 @@ import click
 
 from runner.cli.run import print_finding
 from runner.cli.settings import Settings
+from runner.cli.text import printable
 from runner.events import Event, Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.model.plan import Action
 
@@ -45,9 +46,9 @@ class _Lines:
             case Noticed(finding):
                 print_finding("warning", finding)
             case StageStarted(title=title) if not self._settings.quiet:
-                click.echo(f"- {title}", err=True)
+                click.echo(f"- {printable(str(title))}", err=True)
             case Logged(message) if self._settings.verbose:
-                click.echo(f"  {message}", err=True)
+                click.echo(f"  {printable(str(message))}", err=True)
             case _:
                 pass
 
@@ -63,7 +64,7 @@ class _Bars(_Lines):
     def __call__(self, event: Event, /) -> None:
         match event:
             case StageStarted(action, title, total):
-                self._tasks[action] = self._progress.add_task(str(title).replace("[", "\\["), total=total)
+                self._tasks[action] = self._progress.add_task(printable(str(title)).replace("[", "\\["), total=total)
             case StageAdvanced(action, amount) if action in self._tasks:
                 self._progress.advance(self._tasks[action], amount)
             case StageEnded(action) if action in self._tasks:

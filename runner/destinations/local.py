@@ -1,6 +1,7 @@
 """A folder: on this disk, another disk, a share, or one that a program synchronises."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,8 +57,7 @@ class LocalFolder:
 
     def list(self) -> list[Stored]:
         with self._mapped():
-            found = [path for path in self._folder.iterdir() if path.suffix == ".zip" and path.is_file()]
-            return [Stored(path.name, path.stat().st_size) for path in found]
+            return [stored for path in self._folder.iterdir() if path.suffix == ".zip" and (stored := _stored(path))]
 
     def open(self, name: str) -> BinaryIO:
         try:
@@ -94,6 +94,15 @@ class LocalFolder:
             where=self.label,
             hint=msg("check its free space, its permissions, and that the disk or share is connected"),
         )
+
+
+def _stored(path: Path) -> Stored | None:
+    """What lies there. None for what is no file, or is gone since the folder was read."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return Stored(path.name, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
 
 def _linked(source: Path, partial: Path, verify: Verify | None) -> bool:

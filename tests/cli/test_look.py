@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runner.cli.text import size_text
 from runner.model.manifest import (
     DjangoRecord,
     LargeObjectsRecord,
@@ -75,7 +76,7 @@ def test_the_summary_says_all_that_matters(kept: Project) -> None:
         f"on {manifest['host']} (instance app)",
         "full backup of app, made 20",
         "1 table, 400 rows",
-        f"8.0 KiB in the database, dumped as {manifest['database']['dump']}\n",
+        f"{size_text(manifest['database']['size'])} in the database, dumped as {manifest['database']['dump']}\n",
         "42 files in 3 folders",
         "left out by the profile: files that match *.tmp, cache/**",
         "40 checked, 0 missing",
