@@ -110,10 +110,30 @@ DestinationConfig = LocalDestination
 
 @dataclass(frozen=True, slots=True)
 class SafetyCopyConfig:
-    """Where a restore keeps the state that it replaces, and how many of them."""
+    """Where a restore keeps the state that it replaces, and how many of them.
+
+    `database`: `dump` writes the replaced PostgreSQL database out and drops it; `rename` leaves it on the server under
+    another name, where `undo` finds it again at once.
+    """
 
     path: Path
     keep_last: int = 3
+    database: Literal["dump", "rename"] = "dump"
+
+
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HooksConfig:
+    """Programs to run around the work, as argument lists; `timeout_seconds` is for each of them."""
+
+    before_apply: tuple[Command, ...] = ()
+    after_apply: tuple[Command, ...] = ()
+    before_restore: tuple[Command, ...] = ()
+    after_restore: tuple[Command, ...] = ()
+    on_error: tuple[Command, ...] = ()
+    timeout_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +170,7 @@ class Profile:
     description: str = ""
     database: DatabaseConfig | None = None
     media: MediaConfig | None = None
+    hooks: HooksConfig = HooksConfig()
 
     def serves(self, variant: Variant) -> bool:
         """Whether this profile has all the parts that `variant` holds."""
