@@ -6,7 +6,10 @@
     work/RUN_ID/      one run's temporary files; whatever is here when the lock is free was left by a dead run
     work/RUN_ID/partials.jsonl   temporary files of that run in other folders, one path a line
     verified.jsonl    which archive was verified where and when
+    made.jsonl        which archives this machine made
     last.json         what the last finished backup held, for comparison
+    journal.jsonl     a restore that is going on, or that was interrupted (`runner.journal`)
+    replaced/RUN_ID.json   what a restore replaced and where its safety copies lie, so that it can be undone
 """
 
 import errno
@@ -16,12 +19,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from runner.durable import append_line, make_private_folder, remove_tree, replace_atomically
 from runner.errors import LockHeld, WorkspaceFailed
 from runner.messages import msg
+from runner.model.manifest import DatabaseRecord
 
 if sys.platform == "win32":
     import msvcrt
@@ -30,6 +35,9 @@ else:
 
 _PARTIALS = "partials.jsonl"
 _LOCK_BYTE = 1 << 30  # beyond the content: Windows forbids others to read a locked range
+
+
+_Line = TypeVar("_Line")
 
 
 class LastBackup(msgspec.Struct, frozen=True):
@@ -51,6 +59,54 @@ class Verified(msgspec.Struct, frozen=True):
     destination: str
     verified_at: str
     intact: bool
+
+
+class Made(msgspec.Struct, frozen=True):
+    """An archive that this machine made: its SQL is as trustworthy as the database that it came from."""
+
+    archive_id: str
+
+
+class KeptDump(msgspec.Struct, frozen=True, tag="dump"):
+    """The replaced PostgreSQL database as a dump in directory format, and what it holds."""
+
+    path: str
+    record: DatabaseRecord
+
+
+class KeptFile(msgspec.Struct, frozen=True, tag="file"):
+    """The replaced SQLite database as a file."""
+
+    path: str
+
+
+class KeptOnServer(msgspec.Struct, frozen=True, tag="server"):
+    """The replaced PostgreSQL database itself, on its server under another name."""
+
+    name: str
+    oid: int
+
+
+Kept = KeptDump | KeptFile | KeptOnServer
+
+
+class Replaced(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One restore (or undo), and the safety copies of the state that it replaced.
+
+    `database` and `media` None: that half was not replaced, was not there before, or its copy is gone or not wanted.
+    `created`: the restore made the database, so there is nothing to go back to.
+    """
+
+    run_id: str
+    at: str
+    command: str
+    variant: str
+    archive: str
+    database: Kept | None = None
+    media: str | None = None
+    exclude: tuple[str, ...] = ()
+    created: bool = False
+    undone_by: str | None = None
 
 
 class Workspace:
@@ -135,17 +191,52 @@ class ProfileState:
 
     def verified(self) -> list[Verified]:
         """Every verification on record, oldest first; lines that cannot be read are left out."""
-        try:
-            lines = (self._folder / "verified.jsonl").read_bytes().splitlines()
-        except OSError:
-            return []
-        found: list[Verified] = []
-        for line in lines:
-            try:
-                found.append(msgspec.json.decode(line, type=Verified))
-            except (msgspec.MsgspecError, UnicodeError):
-                continue  # a line cut short by a crash hides no other
+        return _lines(self._folder / "verified.jsonl", Verified)
+
+    @property
+    def journal_path(self) -> Path:
+        """Where the journal of a restore stands."""
+        return self._folder / "journal.jsonl"
+
+    def record_made(self, archive_id: str) -> None:
+        """Remember that this machine made an archive. Raises OSError."""
+        make_private_folder(self._folder)
+        append_line(self._folder / "made.jsonl", msgspec.json.encode(Made(archive_id)))
+
+    def has_made(self, archive_id: str) -> bool:
+        """Whether this machine made the archive, as far as its state folder knows."""
+        return any(made.archive_id == archive_id for made in _lines(self._folder / "made.jsonl", Made))
+
+    def record_replaced(self, replaced: Replaced) -> None:
+        """Write down, or write anew, what a restore replaced. Raises OSError."""
+        folder = self._folder / "replaced"
+        make_private_folder(folder)
+        replace_atomically(folder / f"{replaced.run_id}.json", msgspec.json.encode(replaced) + b"\n")
+
+    def forget_replaced(self, run_id: str) -> None:
+        """The safety copies of that run are gone. Raises OSError."""
+        (self._folder / "replaced" / f"{run_id}.json").unlink(missing_ok=True)
+
+    def replaced(self) -> list[Replaced]:
+        """Every restore on record, oldest first; a record that cannot be read is left out."""
+        found: list[Replaced] = []
+        for path in sorted((self._folder / "replaced").glob("*.json")):
+            with suppress(OSError, msgspec.MsgspecError, UnicodeError):
+                found.append(msgspec.json.decode(path.read_bytes(), type=Replaced))
         return found
+
+
+def _lines(path: Path, kind: type[_Line]) -> list[_Line]:
+    """The lines of a record, oldest first; one that a crash cut short hides no other."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    found: list[_Line] = []
+    for line in lines:
+        with suppress(msgspec.MsgspecError, UnicodeError):
+            found.append(msgspec.json.decode(line, type=kind))
+    return found
 
 
 def _clean(folder: Path) -> list[Path]:

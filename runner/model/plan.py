@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 from runner.messages import Message
+from runner.model.marks import RunNames
 from runner.model.profile import Profile, Variant
 
 
@@ -20,6 +22,16 @@ class Action(StrEnum):
     SEAL = "seal"
     VERIFY = "verify"
     PUT = "put"
+    PREFLIGHT = "preflight"
+    CONFIRM = "confirm"
+    STAGE_DATABASE = "stage-database"
+    STAGE_MEDIA = "stage-media"
+    COMPARE = "compare"
+    BEFORE_RESTORE = "before-restore"
+    SWAP = "swap"
+    AFTER_RESTORE = "after-restore"
+    KEEP = "keep"
+    REFERENCES_AFTER = "references-after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +58,20 @@ class Plan:
     def timestamp(self) -> str:
         """YYYYMMDD_HHMMSS, local time; the part of every name that this run makes."""
         return self.created_at.strftime("%Y%m%d_%H%M%S")
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What `runner restore` or `runner undo` will do. `source` names the archive or the safety copy for people.
+
+    `kept_database` and `kept_media` are where the safety copies go; None where none is made.
+    """
+
+    profile: Profile
+    command: str
+    variant: Variant
+    names: RunNames
+    source: str
+    steps: tuple[Step, ...]
+    kept_database: Path | None = None
+    kept_media: Path | None = None

@@ -60,6 +60,7 @@ class Delivery:
 
     def _remember(self, manifest: Manifest, archive_name: str, verified: list[Verified]) -> None:
         """What the next backup compares itself with; a half that this one did not hold keeps its old figure."""
+        self._state.record_made(manifest.archive_id)
         for record in verified:
             self._state.record_verified(record)
         last = self._state.last_backup()
