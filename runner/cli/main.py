@@ -88,6 +88,9 @@ def cli(context: click.Context, /, config: Path | None, **flags: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit; the console script and `python -m runner` both come here."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed before we came (`>&-`); a file of ours must not take its number
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         # A console in cp1252 or ASCII shows what it can and escapes the rest; it never fails on a name.
         reconfigure = getattr(stream, "reconfigure", None)

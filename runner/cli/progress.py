@@ -4,9 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import click
-
-from runner.cli.run import print_finding
+from runner.cli.run import print_finding, tell
 from runner.cli.settings import Settings
 from runner.cli.text import printable
 from runner.events import Event, Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
@@ -46,9 +44,9 @@ class _Lines:
             case Noticed(finding):
                 print_finding("warning", finding)
             case StageStarted(title=title) if not self._settings.quiet:
-                click.echo(f"- {printable(str(title))}", err=True)
+                tell(f"- {printable(str(title))}")
             case Logged(message) if self._settings.verbose:
-                click.echo(f"  {printable(str(message))}", err=True)
+                tell(f"  {printable(str(message))}")
             case _:
                 pass
 
