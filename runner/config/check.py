@@ -48,9 +48,7 @@ def check(root: Root, selection: Sequence[str] = (), *, environ: Mapping[str, st
     unset: list[Problem] = []
     for project, files in _chosen(root, selection).items():
         if not files:
-            message = msg("there is no profile yet")
-            hint = msg("write one into the folder that `profiles` names, for example `profiles/school.yml`")
-            problems.append(project.document.problem(("profiles",), message, hint=hint))
+            problems.append(_no_profile(project))
         candidates = {file: project.candidate(file, environ) for file in dict.fromkeys((*project.files, *files))}
         for file in files:
             candidate = candidates[file]
@@ -62,6 +60,13 @@ def check(root: Root, selection: Sequence[str] = (), *, environ: Mapping[str, st
                 profiles.append(profile)
                 unset += missing
     return Checked(in_order(problems), tuple(profiles), in_order(unset))
+
+
+def all_names(root: Root) -> tuple[str, ...]:
+    """The names of the profiles, at least one. Raises `ConfigurationInvalid`: nothing to do is not all done."""
+    if not root.names:
+        raise invalid([_no_profile(root)])
+    return root.names
 
 
 def load(root: Root, name: str, *, environ: Mapping[str, str], need_variables: bool) -> Profile:
@@ -77,6 +82,12 @@ def load(root: Root, name: str, *, environ: Mapping[str, str], need_variables: b
     if problems:
         raise invalid(problems)
     return checked.profiles[0]
+
+
+def _no_profile(root: Root) -> Problem:
+    message = msg("there is no profile yet")
+    hint = msg("write one into the folder that `profiles` names, for example `profiles/school.yml`")
+    return root.document.problem(("profiles",), message, hint=hint)
 
 
 def _unknown(root: Root, name: str) -> ProfileUnknown:
