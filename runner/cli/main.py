@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -97,7 +98,7 @@ def main() -> NoReturn:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     try:
-        cli.main(prog_name="runner", standalone_mode=False)
+        cli.main(prog_name="runner", standalone_mode=False, terminal_width=_narrow_width())
         code = 0
     except click.exceptions.Exit as done:
         code = done.exit_code
@@ -111,6 +112,12 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.BUG
     raise SystemExit(int(code))
+
+
+def _narrow_width() -> int | None:
+    """The width of help on a narrow terminal; None leaves it to click, which takes 50 columns for granted."""
+    columns = shutil.get_terminal_size().columns
+    return max(columns - 1, 30) if columns < 52 else None
 
 
 def _show_misuse(error: click.ClickException) -> None:
