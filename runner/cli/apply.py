@@ -75,6 +75,7 @@ def _together(outcomes: list[tuple[str, Outcome]]) -> Outcome:
                 "profile": name,
                 "exit_code": int(outcome.exit_code if outcome.errors or not outcome.warnings else ExitCode.WARNINGS),
                 "errors": [finding_data(finding) for finding in outcome.errors],
+                "warnings": [finding_data(finding) for finding in outcome.warnings],
                 **outcome.data,
             }
         )

@@ -382,6 +382,7 @@ def test_demo(tmp_path: Path) -> None:
     text = project.run("demo", "second").stdout
     assert "320 students, 480 payments, 120 receipts, 40 photos" in text
     assert "runner verify demo" in text
+    assert '\n  cd "a third"\n' in project.run("demo", "a third").stdout
 
 
 def assert_is_pdf(content: bytes) -> None:
