@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 TARGET = Path(__file__).parent / "picture.svg"
-COLUMNS = 92
+COLUMNS = 110
 COMMANDS = (["demo", "school"], ["list", "demo"], ["verify", "demo"])
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from runner.errors import ConfigurationInvalid, RunnerError
+from runner.errors import ConfigurationInvalid, StepFailed
 from runner.messages import Message, msg
 from runner.model.secret import CommandSecret, EnvironmentSecret, FileSecret, Secret, SecretReference
 from runner.process import run
@@ -31,7 +31,7 @@ def _read(reference: SecretReference) -> str:
         case CommandSecret(arguments):
             try:
                 return run(arguments).decode("utf-8")
-            except (RunnerError, UnicodeDecodeError):
+            except (StepFailed, UnicodeDecodeError):
                 # The program's own words could hold what it failed to hand over.
                 raise _missing(reference, msg("run the command by hand and see what it says")) from None
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from runner import config
 from runner.cli.plans import plan_data, plan_lines
 from runner.cli.profiles import find_root, load_profile, with_destination
 from runner.cli.progress import reporter
@@ -33,7 +34,7 @@ def apply_outcome(settings: Settings, request: Request) -> Outcome:
     if request.profile is not None:
         return _one(settings, request, request.profile)
     outcomes: list[tuple[str, Outcome]] = []
-    for name in find_root(settings).names:
+    for name in config.all_names(find_root(settings)):
         try:
             outcomes.append((name, _one(settings, request, name)))
         except Interrupted:
@@ -74,6 +75,7 @@ def _together(outcomes: list[tuple[str, Outcome]]) -> Outcome:
                 "profile": name,
                 "exit_code": int(outcome.exit_code if outcome.errors or not outcome.warnings else ExitCode.WARNINGS),
                 "errors": [finding_data(finding) for finding in outcome.errors],
+                "warnings": [finding_data(finding) for finding in outcome.warnings],
                 **outcome.data,
             }
         )

@@ -12,7 +12,12 @@ _VARIANTS = ("full", "db-only", "media-only")
 
 @click.command("apply")
 @click.argument("profile", required=False)
-@click.option("--variant", type=click.Choice(_VARIANTS), help="Default: everything that the profile has.")
+@click.option(
+    "--variant",
+    type=click.Choice(_VARIANTS),
+    metavar="VARIANT",
+    help="full, db-only or media-only. Default: everything that the profile has.",
+)
 @click.option(
     "--dest", type=click.Path(path_type=Path), metavar="DIR", help="Put the archive there, and nowhere else, this once."
 )

@@ -46,5 +46,6 @@ def _intro(project: SampleProject) -> Iterator[str]:
 def _ending(folder: Path) -> Iterator[str]:
     yield from wrapped("Database and files are in one zip; every byte of it was read again and compared.", "  ")
     yield from wrapped("RESTORE.txt in the zip says how to restore it by hand. Try next:", "  ")
-    for command in (f"cd {folder}", *_NEXT):
+    place = f'"{folder}"' if " " in str(folder) else str(folder)
+    for command in (f"cd {place}", *_NEXT):
         yield f"  {command}"

@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -88,13 +89,16 @@ def cli(context: click.Context, /, config: Path | None, **flags: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit; the console script and `python -m runner` both come here."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed before we came (`>&-`); a file of ours must not take its number
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         # A console in cp1252 or ASCII shows what it can and escapes the rest; it never fails on a name.
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     try:
-        cli.main(prog_name="runner", standalone_mode=False)
+        cli.main(prog_name="runner", standalone_mode=False, terminal_width=_narrow_width())
         code = 0
     except click.exceptions.Exit as done:
         code = done.exit_code
@@ -108,6 +112,12 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.BUG
     raise SystemExit(int(code))
+
+
+def _narrow_width() -> int | None:
+    """The width of help on a narrow terminal; None leaves it to click, which takes 50 columns for granted."""
+    columns = shutil.get_terminal_size().columns
+    return max(columns - 1, 30) if columns < 52 else None
 
 
 def _show_misuse(error: click.ClickException) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from runner import config
 from runner.cli.settings import Settings
+from runner.errors import UsageError
+from runner.messages import msg
 from runner.model.profile import LocalDestination, Profile
 
 
@@ -19,9 +21,13 @@ def load_profile(settings: Settings, name: str, *, need_variables: bool = True) 
 
 
 def with_destination(profile: Profile, folder: Path | None) -> Profile:
-    """The profile with `--dest` in the place of its destinations."""
+    """The profile with `--dest` in the place of its destinations. Raises UsageError for what no profile may name."""
     from dataclasses import replace
 
     if folder is None:
         return profile
-    return replace(profile, destinations=(LocalDestination(Path(os.path.abspath(folder))),))  # noqa: PTH100 - links stay
+    destination = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay
+    if (conflict := config.destination_conflict(profile, destination)) is not None:
+        hint = msg("name a folder beside the uploads: the next backup would hold this one")
+        raise UsageError(conflict, where="--dest", hint=hint)
+    return replace(profile, destinations=(LocalDestination(destination),))

@@ -4,9 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import click
-
-from runner.cli.run import print_finding
+from runner.cli.run import print_finding, tell
 from runner.cli.settings import Settings
 from runner.cli.text import printable
 from runner.events import Event, Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
@@ -24,14 +22,16 @@ def reporter(settings: Settings) -> Iterator[Reporter]:
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
+    # On a narrow terminal it is the words that are cut short, and not what moves.
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
+        TextColumn("{task.percentage:>3.0f}%", table_column=Column(min_width=4, no_wrap=True)),
+        BarColumn(bar_width=10, table_column=Column(min_width=10)),
+        TimeRemainingColumn(compact=True, table_column=Column(min_width=5, no_wrap=True)),
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
         yield _Bars(settings, progress)
 
 
@@ -46,9 +46,9 @@ class _Lines:
             case Noticed(finding):
                 print_finding("warning", finding)
             case StageStarted(title=title) if not self._settings.quiet:
-                click.echo(f"- {printable(str(title))}", err=True)
+                tell(f"- {printable(str(title))}")
             case Logged(message) if self._settings.verbose:
-                click.echo(f"  {printable(str(message))}", err=True)
+                tell(f"  {printable(str(message))}")
             case _:
                 pass
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -58,16 +59,49 @@ def run(work: Callable[[], Outcome], output_format: str) -> NoReturn:
         outcome = Outcome(errors=error.findings, exit_code=exit_code_of(error))
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is ours to explain
         outcome = _bug(error)
-    if outcome.more is not None and output_format != "json":
-        outcome = _streamed(outcome, outcome.more)
+    raise SystemExit(int(_presented(outcome, output_format)))
+
+
+def _presented(outcome: Outcome, output_format: str) -> ExitCode:
+    """Print the outcome; returns the code to exit with, which tells of a result that could not be written, too."""
+    try:
+        if outcome.more is not None and output_format != "json":
+            outcome = _streamed(outcome, outcome.more)
+        if output_format == "json":
+            print_json(outcome, _code_of(outcome))
+        else:
+            _print_text(outcome)
+    except BrokenPipeError:
+        silence(sys.stdout)  # whoever reads our output has seen enough; what was done is done
+    except OSError as error:
+        silence(sys.stdout)
+        print_finding("error", _unwritten(error))
+        return _code_of(outcome, done=ExitCode.STEP)
+    return _code_of(outcome)
+
+
+def _code_of(outcome: Outcome, *, done: ExitCode | None = None) -> ExitCode:
+    """The outcome's code; `done`, where given, in the place of those that say that all went well."""
     code = outcome.exit_code
     if code is ExitCode.DONE and outcome.warnings:
         code = ExitCode.WARNINGS
-    if output_format == "json":
-        print_json(outcome, code)
-    else:
-        _print_text(outcome)
-    raise SystemExit(int(code))
+    return done if done is not None and code in (ExitCode.DONE, ExitCode.WARNINGS) else code
+
+
+def silence(stream: TextIO) -> None:
+    """A stream that can no longer be written to takes everything from now on, the interpreter's last flush included."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def tell(line: str) -> None:
+    """One line on stderr. A log that cannot be written to, a closed pipe or a full disk, must not stop a backup."""
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        silence(sys.stderr)
 
 
 def finding_data(finding: Finding) -> dict[str, str | None]:
@@ -95,7 +129,7 @@ def print_json(outcome: Outcome, code: ExitCode) -> None:
 
 
 def _streamed(outcome: Outcome, more: Iterable[str]) -> Outcome:
-    """Print the lines and `more`; returns what is left to be told. Raises BrokenPipeError when nobody reads on."""
+    """Print the lines and `more`; returns what is left to be told. Raises OSError when that cannot be written."""
     rest = iter(more)
     try:
         with _signals_as_errors():
@@ -103,7 +137,7 @@ def _streamed(outcome: Outcome, more: Iterable[str]) -> Outcome:
                 click.echo(line)
             while batch := list(islice(rest, _BATCH)):
                 click.echo("\n".join(batch))
-    except BrokenPipeError:
+    except OSError:
         raise
     except RunnerError as error:
         return Outcome(warnings=outcome.warnings, errors=error.findings, exit_code=exit_code_of(error))
@@ -115,27 +149,29 @@ def _streamed(outcome: Outcome, more: Iterable[str]) -> Outcome:
 def _print_text(outcome: Outcome) -> None:
     for line in outcome.lines:
         click.echo(line)
-    sys.stdout.flush()
     if outcome.tells_warnings:
         for warning in outcome.warnings:
             print_finding("warning", warning)
     for error in outcome.errors[:_SHOWN]:
         print_finding("error", error)
     if len(outcome.errors) > _SHOWN:
-        click.echo(f"and {len(outcome.errors) - _SHOWN} more; `--format json` lists all of them", err=True)
+        tell(f"and {len(outcome.errors) - _SHOWN} more; `--format json` lists all of them")
 
 
 def print_finding(kind: str, finding: Finding) -> None:
     """One block on stderr: what happened, where, why, and what to do."""
     for line in finding_lines(kind, finding):
-        click.echo(line, err=True)
+        tell(line)
 
 
 @contextlib.contextmanager
 def _signals_as_errors() -> Iterator[None]:
-    """SIGINT and SIGTERM become `Interrupted`, once: what it unwinds is not interrupted again."""
+    """SIGINT and SIGTERM become `Interrupted`, once: what it unwinds is not interrupted again.
+
+    A signal that was ignored before we came stays so: `nohup` means it.
+    """
     names = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)]
-    watched = [getattr(signal, name) for name in names]
+    watched = [number for name in names if signal.getsignal(number := getattr(signal, name)) is not signal.SIG_IGN]
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in watched:
@@ -151,6 +187,14 @@ def _signals_as_errors() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _unwritten(error: OSError) -> Finding:
+    return Finding(
+        "step.output",
+        msg("the result cannot be written to stdout: {reason}", reason=error.strerror or str(error)),
+        hint=msg("what was asked for was done; `runner list` shows the archives"),
+    )
 
 
 def _bug(error: Exception) -> Outcome:

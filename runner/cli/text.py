@@ -50,7 +50,7 @@ def wrapped(text: str, indent: str = "") -> Iterator[str]:
     """Lines of at most the terminal's width; continuation lines are indented. A long path is never broken."""
     for number, paragraph in enumerate(text.splitlines()):
         yield from textwrap.wrap(
-            "".join(character if character.isprintable() else ascii(character)[1:-1] for character in paragraph),
+            printable(paragraph.lstrip("\t")),  # libpq indents by tabs, we by spaces
             terminal_width(),
             initial_indent="" if number == 0 else indent,
             subsequent_indent=indent,

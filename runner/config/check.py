@@ -13,7 +13,7 @@ from runner.config.locations import located
 from runner.config.neighbours import clashes
 from runner.config.place import ROOT
 from runner.config.reading import Candidate
-from runner.config.root import Root, in_order, invalid, is_file_name, root_of
+from runner.config.root import BACKUP_FILE, Root, in_order, invalid, is_file_name, open_root, root_of
 from runner.config.rules import RULES
 from runner.config.schema_check import check_schema
 from runner.config.suggest import closest
@@ -40,17 +40,15 @@ def check(root: Root, selection: Sequence[str] = (), *, environ: Mapping[str, st
     """Check the profiles that `selection` names, or all of them.
 
     A selection is a profile's name, or a file; a file that belongs to another project is checked in that one, and one
-    that belongs to none is checked alone. Raises `ProfileUnknown`, and `ConfigurationInvalid` for the backup.yml of
-    another project.
+    that belongs to none is checked alone. A backup.yml stands for all profiles of its project. Raises
+    `ProfileUnknown`, and `ConfigurationInvalid` for the backup.yml of another project.
     """
     problems: list[Problem] = []
     profiles: list[Profile] = []
     unset: list[Problem] = []
     for project, files in _chosen(root, selection).items():
         if not files:
-            message = msg("there is no profile yet")
-            hint = msg("write one into the folder that `profiles` names, for example `profiles/school.yml`")
-            problems.append(project.document.problem(("profiles",), message, hint=hint))
+            problems.append(_no_profile(project))
         candidates = {file: project.candidate(file, environ) for file in dict.fromkeys((*project.files, *files))}
         for file in files:
             candidate = candidates[file]
@@ -62,6 +60,13 @@ def check(root: Root, selection: Sequence[str] = (), *, environ: Mapping[str, st
                 profiles.append(profile)
                 unset += missing
     return Checked(in_order(problems), tuple(profiles), in_order(unset))
+
+
+def all_names(root: Root) -> tuple[str, ...]:
+    """The names of the profiles, at least one. Raises `ConfigurationInvalid`: nothing to do is not all done."""
+    if not root.names:
+        raise invalid([_no_profile(root)])
+    return root.names
 
 
 def load(root: Root, name: str, *, environ: Mapping[str, str], need_variables: bool) -> Profile:
@@ -77,6 +82,12 @@ def load(root: Root, name: str, *, environ: Mapping[str, str], need_variables: b
     if problems:
         raise invalid(problems)
     return checked.profiles[0]
+
+
+def _no_profile(root: Root) -> Problem:
+    message = msg("there is no profile yet")
+    hint = msg("write one into the folder that `profiles` names, for example `profiles/school.yml`")
+    return root.document.problem(("profiles",), message, hint=hint)
 
 
 def _unknown(root: Root, name: str) -> ProfileUnknown:
@@ -102,6 +113,10 @@ def _chosen(root: Root, selection: Sequence[str]) -> dict[Root, list[Path]]:
         if file is None:
             raise _unknown(root, name)
         known = next((each for each in (root, *chosen) if file in each.files), None)
+        if known is None and file.name == BACKUP_FILE:
+            project = root if file == root.file else open_root(file, root.cwd)
+            chosen[project] = list(project.files)
+            continue
         files = chosen.setdefault(known or root_of(file, root.cwd), [])
         if file not in files:
             files.append(file)

@@ -7,7 +7,7 @@ paths; a place whose variables are not set is left out until they are.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final
 
 from runner.config.locations import inside, resolved
@@ -15,6 +15,7 @@ from runner.config.place import KeyPath
 from runner.config.reading import DEFAULT_SAFETY_COPIES, DEFAULT_STATE, Candidate
 from runner.messages import Message, msg
 from runner.model.problem import Problem
+from runner.model.profile import Profile
 
 MEDIA_ROOT: Final[KeyPath] = ("media", "root")
 
@@ -51,6 +52,15 @@ def conflicts(root: Place, places: list[Place]) -> Iterator[tuple[Place, Message
             yield place, msg("`{place}` lies inside `media.root` (`{root}`)", place=place.text, root=root.text)
         elif place.holds_files and inside(root.location, place.location):
             yield place, msg("`{place}` holds `media.root` (`{root}`)", place=place.text, root=root.text)
+
+
+def destination_conflict(profile: Profile, folder: Path) -> Message | None:
+    """What to say of a folder that is to take the place of a profile's destinations, if it may not."""
+    if profile.media is None:
+        return None
+    root = Place(MEDIA_ROOT, str(profile.media.root), resolved(profile.media.root))
+    place = Place(("destinations",), str(folder), resolved(folder))
+    return next((message for _, message in conflicts(root, [place])), None)
 
 
 def _places(candidate: Candidate) -> Iterator[Place]:

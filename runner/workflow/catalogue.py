@@ -11,7 +11,16 @@ from pathlib import Path
 from runner.archive.legacy import read_legacy
 from runner.archive.reader import ArchiveReader, NotAnArchive
 from runner.destinations.base import Destination
-from runner.errors import ArchiveDamaged, ArchiveUnknown, DestinationFailed, Finding, Refused, RunnerError, raise_all
+from runner.errors import (
+    ArchiveDamaged,
+    ArchiveUnknown,
+    DestinationFailed,
+    Finding,
+    Interrupted,
+    Refused,
+    RunnerError,
+    raise_all,
+)
 from runner.messages import msg
 from runner.model.profile import Profile
 from runner.planning.apply import TIMESTAMP_FIELD
@@ -75,6 +84,8 @@ def list_archives(profile: Profile, now: datetime) -> Catalogue:
                 if listed is not None:
                     word = last_words.get((listed.archive_id or "", listed.name, destination.label))
                     found.append(_with_last_word(listed, word))
+        except Interrupted:
+            raise
         except RunnerError as error:
             failed.append(error)
     found.sort(key=_age, reverse=True)

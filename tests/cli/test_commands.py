@@ -119,6 +119,25 @@ def test_another_destination_for_once(project: Project, tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("place", ["media", "media/reçus", "."])
+def test_another_destination_follows_the_rule_for_all(project: Project, place: str) -> None:
+    """In the media root it would be in the next backup; a restore would swap it away."""
+    for arguments in (["--dry-run"], []):
+        done = project.run("apply", "app", "--dest", place, *arguments)
+        assert done.returncode == 2
+        assert "`media.root`" in done.stderr
+        assert "hint:" in done.stderr
+    assert list(project.folder.rglob("*.zip")) == []
+
+
+def test_all_of_no_profiles_is_not_done(project: Project) -> None:
+    (project.folder / "profiles" / "app.yml").unlink()
+    for arguments in (["--dry-run"], []):
+        document = json_of(project, "apply", "--all", *arguments)
+        assert document["exit_code"] == 10
+        assert [error["message"] for error in document["errors"]] == ["there is no profile yet"]
+
+
 def test_all_profiles_and_the_first_failing_code(project: Project) -> None:
     profiles = project.folder / "profiles"
     text = (profiles / "app.yml").read_text("utf-8")
@@ -363,6 +382,7 @@ def test_demo(tmp_path: Path) -> None:
     text = project.run("demo", "second").stdout
     assert "320 students, 480 payments, 120 receipts, 40 photos" in text
     assert "runner verify demo" in text
+    assert '\n  cd "a third"\n' in project.run("demo", "a third").stdout
 
 
 def assert_is_pdf(content: bytes) -> None:

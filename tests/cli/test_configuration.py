@@ -93,17 +93,23 @@ def test_neither_a_key_nor_a_file_name_can_move_the_cursor(project: Project) -> 
     assert "profiles/b\u202e\u65e5.yml" in {problem["file"] for problem in problems}
 
 
-def test_a_schema_is_itself_in_either_format_and_survives_any_console(project: Project) -> None:
-    """That of the manifest, whose file is not all ASCII."""
-    texts = {
-        project.run("schema", "manifest", *arguments, environment={"PYTHONIOENCODING": "ascii"}).stdout
-        for arguments in ((), ("--format", "json"))
-    }
-    assert len(texts) == 1
-    (text,) = texts
-    assert text.isascii()
+def test_a_schema_survives_any_console(project: Project) -> None:
+    """That of the manifest, whose file is not all ASCII. Alone as text, in the common object as JSON."""
     shipped = Path(__file__).parents[2] / "schema" / "manifest.schema.json"
-    assert json.loads(text) == json.loads(shipped.read_text("utf-8"))
+    schema = json.loads(shipped.read_text("utf-8"))
+    assert not shipped.read_text("utf-8").isascii()
+    text = project.run("schema", "manifest", environment={"PYTHONIOENCODING": "ascii"}).stdout
+    assert text.isascii()
+    assert json.loads(text) == schema
+    document = json.loads(project.run("schema", "manifest", "--format", "json").stdout)
+    assert document == {
+        "format_version": 1,
+        "status": "ok",
+        "exit_code": 0,
+        "errors": [],
+        "warnings": [],
+        "schema": schema,
+    }
 
 
 @pytest.mark.parametrize("command", ["schema", "list", "show", "verify"])
@@ -119,3 +125,13 @@ def test_help_has_examples_and_exit_codes(name: str) -> None:
     assert f"runner {name}" in text
     assert "Examples:" in text
     assert "Exit codes:" in text
+
+
+@pytest.mark.parametrize("arguments", [(), ("apply",), ("show",)], ids=" ".join)
+def test_help_fits_a_narrow_console(project: Project, arguments: tuple[str, ...]) -> None:
+    """All but the examples, which are commands to copy."""
+    text = project.run(*arguments, "--help", environment=NARROW).stdout
+    before, _, after = text.partition("Examples:")
+    paragraphs = [*before.splitlines(), *after.partition("\n\n")[2].splitlines()]
+    assert len(paragraphs) > 20
+    assert [line for line in paragraphs if len(line) > 40] == []

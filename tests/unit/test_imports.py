@@ -1,4 +1,4 @@
-"""What is imported, and when: `runner --help` stays quick, and nothing undeclared is used."""
+"""What is imported, and when: `runner --help` stays quick, nothing undeclared is used, and no module is long."""
 
 import ast
 import json
@@ -71,6 +71,13 @@ def test_every_import_is_declared() -> None:
         if declared.isdisjoint(normalised(provider) for provider in providers.get(name, ()))
     }
     assert undeclared == set()
+
+
+@pytest.mark.parametrize("folder", ["runner", "tests", "docs", "benchmarks"])
+def test_no_module_is_long(folder: str) -> None:
+    lengths = {path: len(path.read_bytes().splitlines()) for path in (CHECKOUT / folder).rglob("*.py")}
+    assert lengths
+    assert {path.name: length for path, length in lengths.items() if length > 400} == {}
 
 
 def imported_names(path: Path) -> Iterator[str]:

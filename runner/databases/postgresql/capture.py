@@ -16,7 +16,7 @@ from runner.databases.postgresql.connection import (
 from runner.databases.postgresql.dump import DirectoryDump, count_rows, dump_directory, stream_file
 from runner.databases.postgresql.tools import Tools, find_tools
 from runner.durable import remove_tree
-from runner.errors import Finding, StepFailed
+from runner.errors import Finding
 from runner.messages import msg
 from runner.model.manifest import LargeObjectsRecord, PostgresqlRecord, TableRecord
 from runner.model.profile import PostgresqlConfig, Reference
@@ -69,12 +69,6 @@ class PostgresqlCapture:
             connection.execute(f"SET {setting} = 0")
         if connection.info.server_version >= 170000:
             connection.execute("SET transaction_timeout = 0")
-        if connection.execute("SELECT pg_is_in_recovery()").fetchall()[0][0]:
-            raise StepFailed(
-                msg("the server is a standby, and a standby cannot export a snapshot"),
-                where=describe(config),
-                hint=msg("back up from the primary server"),
-            )
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self._snapshot = str(connection.execute("SELECT pg_export_snapshot()").fetchall()[0][0])
         self._facts = catalog.read_facts(connection)

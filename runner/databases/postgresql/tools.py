@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.errors import Refused, RunnerError, ToolMissing
+from runner.errors import Refused, StepFailed, ToolMissing
 from runner.messages import msg
 from runner.process import run
 
@@ -98,7 +98,7 @@ def _inspect(folder: Path) -> Tools | None:
         return None
     try:
         answer = run([str(pg_dump), "--version"]).decode("utf-8", "replace")
-    except RunnerError:
+    except StepFailed:
         return None
     match = _VERSION.search(answer)
     return None if match is None else Tools(folder, int(match[1]), match[0].removeprefix("(PostgreSQL) "))

@@ -203,3 +203,19 @@ def test_loading_raises_every_problem_at_once(tmp_path: Path) -> None:
     assert str(load(root, "good", environ={}, need_variables=False).destinations[0]) == str(Path("${B}/x"))
     loaded = load(root, "good", environ={"B": "/mnt"}, need_variables=True)
     assert str(loaded.destinations[0]) == str(Path(tmp_path.anchor, "mnt/x"))
+
+
+def test_a_backup_yml_stands_for_the_profiles_of_its_project(tmp_path: Path) -> None:
+    here = project(tmp_path / "here", one=VALID, two="version: 2\n" + SQLITE + DESTINATION)
+    there = project(tmp_path / "there", three="version: 3\n" + SQLITE + DESTINATION)
+    assert complaints(here, "backup.yml") == complaints(here)
+    assert complaints(here, "one", "backup.yml", "two") == complaints(here)
+    assert len(complaints(here, str(there / "backup.yml"))) == 1
+    assert complaints(tmp_path, "there/backup.yml") == complaints(tmp_path, "there/profiles/three.yml")
+
+
+def test_a_profile_may_be_called_backup(tmp_path: Path) -> None:
+    folder = project(tmp_path, other="version: 3\n" + SQLITE + DESTINATION)
+    (folder / "profiles" / "backup.yml").write_text("version: 2\n" + DESTINATION + "media: {root: media}\n", "utf-8")
+    assert complaints(folder, "profiles/backup.yml")
+    assert all(each.startswith("profiles/backup.yml:1:10") for each in complaints(folder, "profiles/backup.yml"))
