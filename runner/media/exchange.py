@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,21 @@ def rename_alone(source: Path, target: Path) -> None:
     if os.path.lexists(target):  # Windows refuses by itself; elsewhere an empty folder would be replaced
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
+
+
+def move_alone(source: Path, target: Path) -> None:
+    """`rename_alone` into another folder. Moving a folder changes its `..`, so its owner must be let into it."""
+    try:
+        rename_alone(source, target)
+    except PermissionError:
+        mode = source.lstat().st_mode
+        if not stat.S_ISDIR(mode) or mode & stat.S_IWUSR:
+            raise
+        source.chmod(stat.S_IMODE(mode) | stat.S_IWUSR)
+        try:
+            rename_alone(source, target)
+        finally:
+            (source if os.path.lexists(source) else target).chmod(stat.S_IMODE(mode))
 
 
 def _renameat2(first: Path, second: Path, flags: int) -> bool:

@@ -29,7 +29,6 @@ _PRIVATE_FOLDER = 0o700
 _BLOCK = 1 << 16
 _ZEROS = bytes(_BLOCK)
 _LONGEST_PATH = 4095 if os.name != "nt" else 32767
-_LONGER_NAMES = 64
 _WINDOWS = os.name == "nt"
 _FORBIDDEN_ON_WINDOWS = frozenset(b'\\:<>"|?*')
 
@@ -88,7 +87,7 @@ class TreeWriter:
         self._folders: dict[Parts, Incoming | None] = {(): None}
         self._links: dict[str, Incoming] = {}
         # What is longer could be written step by step, but no application could open it, and nobody remove it.
-        self._room_for_names = _LONGEST_PATH - len(os.fsencode(folder)) - _LONGER_NAMES
+        self._room_for_names = _LONGEST_PATH - len(os.fsencode(folder)) - 1
         self._files = 0
         self._bytes = 0
 

@@ -1,5 +1,6 @@
 """Whole folders: copied with everything that they are, compared, removed, looked at. No link is ever followed."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -144,7 +145,8 @@ def unchanged_time(folder: Path) -> Iterator[None]:
     before = folder.stat()
     yield
     if folder.exists():
-        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with contextlib.suppress(PermissionError):  # a folder of somebody else, in which we may write
+            os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def copy_attributes(source: Path, target: Path, owners: Owners) -> None:
@@ -209,8 +211,11 @@ def _equal(first: Path, second: Path) -> bool:
         return False
     if stat.S_ISLNK(one.st_mode):
         return os.readlink(first) == os.readlink(second)  # noqa: PTH115 - as it stands
-    if stat.S_IMODE(one.st_mode) != stat.S_IMODE(two.st_mode) and os.name != "nt":
-        return False
+    if sys.platform != "win32":
+        if stat.S_IMODE(one.st_mode) != stat.S_IMODE(two.st_mode):
+            return False
+        if os.geteuid() == 0 and (one.st_uid, one.st_gid) != (two.st_uid, two.st_gid):
+            return False  # others may not give files away, so theirs cannot be equal
     if one.st_mtime_ns // 2_000_000_000 != two.st_mtime_ns // 2_000_000_000:  # FAT knows every second second
         return False
     return not stat.S_ISREG(one.st_mode) or (one.st_size == two.st_size and _same_content(first, second))

@@ -110,7 +110,7 @@ def test_folders_may_come_after_what_is_in_them(tmp_path: Path) -> None:
 
 
 def test_many_small_files_and_a_deep_tree(tmp_path: Path) -> None:
-    deep = b"/".join([b"d"] * 600)
+    deep = b"/".join([b"d"] * 300)
     write(tmp_path / "staged", *(file(b"%d/%d" % (n % 20, n), b"%d" % n) for n in range(2000)), file(deep))
     assert sum(len(files) for _, _, files in os.walk(tmp_path / "staged" / "7")) == 100
     assert (tmp_path / "staged" / os.fsdecode(deep)).read_bytes() == b"content"
