@@ -12,8 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from runner.errors import IntegrityError, SourceMissing, StepFailed
+from runner.media.exchange import rename_alone
 from runner.media.restoration import MediaRestoration
-from runner.model.marks import Side
+from runner.media.staging import Incoming
+from runner.media.traits import FileSystemTraits
+from runner.model.marks import RunNames, Side
+from tests.privileges import give_away, unprivileged
 from tests.requirements import requires_program
 from tests.unit.media import restoring
 from tests.unit.media.restoring import EXCLUDE, RUN, fill_old, incoming, picture
@@ -273,3 +278,336 @@ def test_killed_while_letting_go(place: Place, share: int) -> None:
         assert place.side() is Side.NEW
         place.act("let_go")
         assert (place.side(), place.leftovers()) == (Side.NEW, [])
+
+
+def nothing(_: object) -> None:
+    """Notes or counts nothing."""
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    """An old root."""
+    root = tmp_path / "site" / "media"
+    root.mkdir(parents=True)
+    fill_old(root)
+    return root
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than `tmp_path`."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    folder = memory / f"runner-media-{os.getpid()}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def restored(root: Path) -> MediaRestoration:
+    made = MediaRestoration(root, RUN, None)
+    made.stage(incoming(), nothing, nothing)
+    made.swap(nothing)
+    return made
+
+
+def test_kept_on_another_disk(media: Path, other_disk: Path) -> None:
+    os.mkfifo(media / "fifo")
+    (media / "closed").mkdir(mode=0o500)
+    (media / "out").symlink_to("/etc/hostname")
+    (media / os.fsdecode(b"\xff\n")).write_bytes(b"odd")
+    old = picture(media)
+    made = restored(media)
+    target = other_disk / "backups_local" / "media_pre_restore_x"
+    counted: list[int] = []
+    assert made.keep(target, nothing, counted.append) == target
+    assert picture(target) == old
+    assert sum(counted) == sum(len(found[2]) for found in old.values() if isinstance(found[2], bytes))
+    assert [path.name for path in media.parent.iterdir()] == ["media"]
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_killed_while_keeping_on_another_disk(media: Path, other_disk: Path, share: int) -> None:
+    place = Place(media.parent, media, other_disk / "backups_local" / "kept", exchange=True)
+    kept = without_excluded(picture(media))
+    for _ in strikes(place, "keep", share):
+        assert place.side() is Side.NEW
+        if place.kept.exists():
+            assert picture(place.kept) == kept
+        place.act("keep")
+        assert picture(place.kept) == kept
+        assert (place.leftovers(), [path.name for path in place.kept.parent.iterdir()]) == ([], ["kept"])
+
+
+def test_a_name_that_is_taken_is_not_replaced_and_the_old_root_stays(media: Path) -> None:
+    old = picture(media)
+    made = restored(media)
+    target = media.parent / "backups_local" / "kept"
+    target.mkdir(parents=True)
+    (target / "precious").write_text("x")
+    with pytest.raises(StepFailed):
+        made.keep(target, nothing, nothing)
+    assert [path.name for path in target.iterdir()] == ["precious"]
+    assert picture(RUN.replaced(media)) == old
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["renamed", "copied"])
+def test_undone_by_adopting_what_was_kept(media: Path, other_disk: Path, *, other: bool) -> None:
+    old = picture(media)
+    made = restored(media)
+    new = picture(media)
+    kept = (other_disk if other else media.parent) / "kept"
+    made.keep(kept, nothing, nothing)
+    undo_names = RunNames("20260109_110353-0123abce")
+    undo = MediaRestoration(media, undo_names, None)
+    undo.adopt(kept, nothing, nothing)
+    undo.discard()
+    assert (picture(kept), picture(media)) == (old, new)
+    undo = MediaRestoration(media, undo_names, None)
+    undo.adopt(kept, nothing, nothing)
+    assert (undo.marks.origin is None) is other
+    undo.swap(nothing)
+    assert picture(media) == old
+    again = media.parent / "again"
+    undo.keep(again, nothing, nothing)
+    assert picture(again) == new
+    assert sorted(path.name for path in media.parent.iterdir()) == ["again", "media"]
+    assert kept.exists() is other
+
+
+def test_adopting_by_entries_goes_home_too(media: Path, tmp_path: Path) -> None:
+    root = tmp_path / "mount"
+    mounted(root)
+    try:
+        (root / "media").mkdir()  # a bind mount of a folder below, so that kept and root are on one file system
+        subprocess.run(["mount", "--bind", str(root / "media"), str(root / "media")], check=True)
+        try:
+            fill_old(root / "media")
+            old = picture(root / "media")
+            kept = root / "media" / ".kept"
+            kept.mkdir()
+            fill_old(kept)
+            wanted = picture(kept)
+            made = MediaRestoration(root / "media", RUN, None)
+            assert made.marks.way == "entries"
+            assert made.look().is_mount
+            made.adopt(kept, nothing, nothing)
+            made.discard()
+            assert picture(kept) == wanted
+            shutil.rmtree(kept)
+            assert set(picture(root / "media")) == set(old)
+        finally:
+            subprocess.run(["umount", str(root / "media")], check=True)
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
+
+
+def test_what_was_kept_and_is_gone_cannot_be_adopted(media: Path) -> None:
+    with pytest.raises(SourceMissing):
+        MediaRestoration(media, RUN, None).adopt(media.parent / "kept", nothing, nothing)
+
+
+def test_a_link_as_root_stays_a_link(media: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "media"
+    link.parent.mkdir()
+    link.symlink_to(media)
+    old = picture(media)
+    live = MediaRestoration(link, RUN, None).look()
+    assert (live.exists, live.is_link, live.target, live.files) == (True, True, str(media), 8)
+    assert live.newest_change is not None
+    assert live.newest_change.timestamp() == 1_600_000_000
+    made = restored(link)
+    assert link.is_symlink()
+    assert (media / "receipts/three").read_text() == "new three"
+    assert [path.name for path in link.parent.iterdir()] == ["media"]
+    made.swap_back(nothing)
+    made.discard()
+    assert picture(media) == old
+
+
+def test_a_root_that_was_not_there(tmp_path: Path) -> None:
+    root = tmp_path / "not" / "yet" / "media"
+    made = MediaRestoration(root, RUN, None)
+    assert not made.look().exists
+    assert [finding.code for finding in made.preflight([b"a"], 1).warnings] == ["media.parent"]
+    made.stage(incoming(), nothing, nothing)
+    assert made.side() is Side.OLD
+    made.swap(nothing)
+    assert made.side() is Side.NEW
+    made.swap_back(nothing)
+    assert (made.side(), root.exists()) == (Side.OLD, False)
+    made.swap(nothing)
+    assert made.keep(tmp_path / "kept", nothing, nothing) is None
+    assert list(root.parent.iterdir()) == [root]
+
+
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_folder_that_appeared_meanwhile_is_never_replaced(media: Path, *, existed: bool) -> None:
+    made = MediaRestoration(media, RUN, None)
+    if not existed:
+        shutil.rmtree(media)
+    made.stage(incoming(), nothing, nothing)
+    if existed:
+        media.rename(media.with_name("moved"))
+    media.mkdir()
+    with pytest.raises(StepFailed):
+        made.swap(nothing)
+    assert (list(media.iterdir()), made.side()) == ([], Side.UNCLEAR)
+    made.discard()
+    assert media.exists()
+    assert not [path for path in media.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_an_empty_folder_is_not_renamed_over(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with pytest.raises(FileExistsError):
+        rename_alone(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a").exists()
+
+
+def test_nothing_is_discarded_once_the_new_tree_is_live(place: Place) -> None:
+    place.act("stage")
+    place.act("swap")
+    before = picture(place.folder)
+    with pytest.raises(StepFailed):
+        place.act("discard")
+    assert picture(place.folder) == before
+
+
+def test_carried_never_over_something_and_never_through_a_link(media: Path) -> None:
+    made = restored(media)
+    (media / "cache").mkdir()
+    (media / "cache" / "c").write_text("newer")
+    (media / "gone").symlink_to("receipts")
+    carried = made.carry(EXCLUDE)
+    assert sorted(carried) == ["cache/deep", "deep/a/skipped", "x.tmp"]
+    assert (media / "cache/c").read_text() == "newer"
+    assert not (media / "receipts/y.tmp").exists()
+    assert (RUN.replaced(media) / "gone/y.tmp").exists()
+
+
+def test_a_full_disk_leaves_the_live_root_alone(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    mounted(disk, "1m")
+    try:
+        root = disk / "media"
+        root.mkdir()
+        fill_old(root)
+        old = picture(root)
+        content = os.urandom(1 << 16)
+        made = MediaRestoration(root, RUN, None)
+        many = (
+            Incoming(b"%d" % number, "file", str(number), size=len(content), chunks=lambda: iter((content,)))
+            for number in range(40)
+        )
+        with pytest.raises(StepFailed, match="No space left") as caught:
+            made.stage(many, nothing, nothing)
+        assert caught.value.hint is not None
+        assert picture(root) == old
+        made.discard()
+        assert (picture(root), [path.name for path in disk.iterdir()]) == (old, ["media"])
+        assert [error.code for error in made.preflight([b"a"], 1 << 30).errors] == ["refused"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_hostile_entry_is_discarded(media: Path) -> None:
+    old = picture(media)
+    made = MediaRestoration(media, RUN, None)
+    with pytest.raises(IntegrityError):
+        made.stage([*incoming(), Incoming(b"../evil", "file", "media/../evil")], nothing, nothing)
+    made.discard()
+    assert picture(media) == old
+    assert [path.name for path in media.parent.iterdir()] == ["media"]
+
+
+PATHS = [b"a/x", b"A/y", "é".encode(), "e\u0301".encode(), b"con.txt", b"a:b", b"end.", b"\xff", b"n" * 100]
+
+
+@pytest.mark.parametrize(
+    ("traits", "refused"),
+    [
+        (FileSystemTraits(), []),
+        (FileSystemTraits(ignores_case=True), ["A/y"]),
+        (FileSystemTraits(ignores_normalisation=True), ["e\u0301"]),
+        (FileSystemTraits(reserved_names=True), ["con.txt", "a:b", "end."]),
+        (FileSystemTraits(only_text=True), ["\\udcff"]),
+        (FileSystemTraits(max_name_bytes=99), ["n" * 100]),
+    ],
+)
+def test_names_are_refused_only_where_they_cannot_be(media: Path, traits: FileSystemTraits, refused: list[str]) -> None:
+    made = MediaRestoration(media, RUN, None, traits=lambda _: traits)
+    found = made.preflight(PATHS, 1)
+    assert [(error.code, error.where) for error in found.errors] == [("refused", name) for name in refused]
+    assert all(error.hint for error in found.errors)
+
+
+def test_this_file_system_is_asked(media: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("other systems' file systems ignore more")
+    assert MediaRestoration(media, RUN, None).preflight(PATHS, 1).errors == []
+    assert [path.name for path in media.parent.iterdir()] == ["media"]
+
+
+def test_a_mount_below_the_root_is_refused(media: Path) -> None:
+    mounted(media / "cache")
+    try:
+        errors = MediaRestoration(media, RUN, None).preflight([], 0).errors
+        assert ["mount point" in str(error) for error in errors] == [True]
+    finally:
+        subprocess.run(["umount", str(media / "cache")], check=True)
+
+
+def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "media").write_text("x")
+    assert len(MediaRestoration(tmp_path / "media", RUN, None).preflight([], 0).errors) == 1
+
+
+def test_what_the_application_makes_meanwhile_is_set_aside(place: Place) -> None:
+    if not os.path.ismount(place.root):
+        pytest.skip("entries move one by one only in a mount point")
+    new, replaced = (place.root / f".runner-{RUN.run_id}.{which}" for which in ("new", "old"))
+    for number in range(1, 30):
+        prepare(place, "swap")
+        place.killed("swap", "renameat2", number)
+        if (replaced / "up").exists() and (new / "content/receipts").exists():
+            break
+    (place.root / "receipts").mkdir()
+    (place.root / "receipts" / "written meanwhile").write_text("by the application")
+    place.act("swap")
+    assert (place.root / "receipts/three").read_text() == "new three"
+    aside = replaced / "content" / "receipts.appeared-1" / "written meanwhile"
+    assert aside.read_text() == "by the application"
+
+
+def test_a_parent_that_may_not_be_written_to(tmp_path: Path) -> None:
+    place = Place(tmp_path / "site", tmp_path / "site" / "media", tmp_path / "kept" / "kept", exchange=True)
+    place.root.mkdir(parents=True)
+    place.kept.parent.mkdir()
+    fill_old(place.root)
+    (place.root / "closed").mkdir(mode=0o500)
+    old = picture(place.root)
+    journal = place.kept.parent / "journal"
+    for owned in (place.root, place.kept.parent):
+        give_away(owned)
+    place.folder.chmod(0o555)
+    try:
+        with unprivileged(tmp_path) as before:
+            for step in ("stage", "swap", "swap_back", "discard", "stage", "swap", "keep"):
+                arguments = {"root": str(place.root), "journal": str(journal), "kept": str(place.kept)}
+                given = json.dumps(arguments | {"step": step, "exchange": True})
+                command = [*before, sys.executable, "-B", "-m", "tests.unit.media.restoring", given]
+                done = subprocess.run(command, cwd=CHECKOUT, check=False, capture_output=True, text=True)
+                assert done.returncode == 0, done.stderr
+                if step == "discard":
+                    assert picture(place.root) == old
+                    journal.unlink()
+    finally:
+        place.folder.chmod(0o755)
+    assert picture(place.kept) == old
+    assert (place.root / "receipts/three").exists()
+    assert [path.name for path in place.folder.iterdir()] == ["media"]
+    assert not list(place.root.glob(".runner-*"))
