@@ -28,7 +28,7 @@ _MOST_NAMES = 1000
 
 
 class EntriesSwap:
-    """See `Swap`. The root's own time of change is kept where this way alone changes it."""
+    """See `Swap`. The root keeps its own time of change, unless a crash falls between a change and setting it back."""
 
     def __init__(self, marks: MediaMarks) -> None:
         self._root = Path(marks.root)
