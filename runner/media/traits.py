@@ -51,7 +51,7 @@ def probe_traits(folder: Path) -> FileSystemTraits:
             ignores_case=_are_one(folder, "runner-a", "RUNNER-A"),
             ignores_normalisation=_are_one(folder, "runner-\u00e9", "runner-e\u0301"),
             reserved_names=windows or not _can_hold(folder, b'a:b?c"'),
-            max_name_bytes=255 if sys.platform == "win32" else os.pathconf(folder, "PC_NAME_MAX"),
+            max_name_bytes=_longest_name(folder),
             only_text=windows or not _can_hold(folder, b"runner-\xff"),
             counts_utf16=windows,
             max_path=_longest_path(),
@@ -176,6 +176,12 @@ def _can_hold(folder: Path, name: bytes) -> bool:
         return path in folder.iterdir()
     except (OSError, UnicodeError):
         return False
+
+
+def _longest_name(folder: Path) -> int:
+    if sys.platform == "win32":
+        return 255
+    return os.pathconf(folder, "PC_NAME_MAX")
 
 
 def _longest_path() -> int:

@@ -224,7 +224,7 @@ def strikes(place: Place, step: str, share: int) -> Iterator[tuple[str, int]]:
     assert struck >= len(calls[::share]) * 0.8
 
 
-SHARES = [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(16, id="sample")]
+SHARES = [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(30, id="sample")]
 
 
 @pytest.mark.parametrize("share", SHARES)
