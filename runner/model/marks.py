@@ -102,7 +102,8 @@ class MediaMarks(_Marks, frozen=True, kw_only=True):
     `way`: `rename` swaps whole folders (by one exchange where the system has it, otherwise by two renames); `entries`
     swaps what lies in a root that cannot be renamed (a mount point, a parent that may not be written to).
     `live_inode` None: there was no root. `origin`: where the staged folder came from, when it was moved there and not
-    made (undo), so that it can go back.
+    made (undo), so that it can go back. `settled`, for `entries` alone: the swap is complete and what tells so in the
+    root may be taken away (the root's own inode says nothing, it stays); as long as it is there, it decides.
     """
 
     way: Literal["rename", "entries"]
@@ -112,3 +113,4 @@ class MediaMarks(_Marks, frozen=True, kw_only=True):
     live_inode: Inode | None = None
     staged_inode: Inode | None = None
     origin: str | None = None
+    settled: bool = False

@@ -1,0 +1,347 @@
+"""The media half of a restore: a new tree beside the live one, swapped in, and the old one kept or let go.
+
+Nothing here knows of archives or databases. Every step can be taken up by another process from the marks alone.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from runner.durable import flush_folder, make_private_folder
+from runner.errors import Finding, SourceMissing, StepFailed
+from runner.media.beneath import is_real_folder
+from runner.media.by_entries import EntriesSwap
+from runner.media.by_rename import RenameSwap
+from runner.media.carry import carry, carry_back, making_at
+from runner.media.exchange import Exchange, exchange_folders, move_alone, rename_alone
+from runner.media.failures import mapped
+from runner.media.owners import Owners
+from runner.media.sides import Swap, in_the_way, inode_of, not_found
+from runner.media.site import LiveMedia, Site, Way
+from runner.media.staging import Incoming, Staged, TreeWriter
+from runner.media.traits import FileSystemTraits, probe_traits, unholdable, usual_traits
+from runner.media.trees import copy_tree, first_difference, remove_tree
+from runner.messages import msg, printable
+from runner.model.marks import MediaMarks, RunNames, Side
+
+MediaNote = Callable[[MediaMarks], None]
+"""Writes marks down durably; returns when they are on the disk. Called before the step that they are about."""
+
+Advance = Callable[[int], object]
+
+
+@dataclass(slots=True)
+class MediaPreflight:
+    """Everything that speaks against a restore (`errors`, each with a hint) or that a person should know."""
+
+    errors: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
+
+
+class MediaRestoration:
+    """One media root on its way back: `look`, `preflight`, `stage` or `adopt`, `swap`, `carry`, `keep` or `let_go`.
+
+    Up to `swap` the live root is untouched and in use. `side`, `swap`, `swap_back`, `carry`, `keep`, `let_go` and
+    `discard` work in another process too, and may be called again after a crash in their middle. OSErrors come as
+    StepFailed.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        names: RunNames,
+        marks: MediaMarks | None,
+        *,
+        exchange: Exchange = exchange_folders,
+        traits: Callable[[Path], FileSystemTraits] = probe_traits,
+    ) -> None:
+        self._site = Site(root, names)
+        self._marks = marks
+        self._exchange = exchange
+        self._traits = traits
+
+    @property
+    def marks(self) -> MediaMarks:
+        """The newest ones; before `stage` those that it would begin with."""
+        if self._marks is None:
+            with mapped(self._site.given):
+                self._marks = self._site.marks(self._site.way())
+        return self._marks
+
+    def look(self) -> LiveMedia:
+        """What is there now."""
+        with mapped(self._site.given):
+            return self._site.look()
+
+    def preflight(self, paths: Iterable[bytes], size_bytes: int) -> MediaPreflight:
+        """All that can be known to fail. `paths` are all that comes back; `size_bytes` is what it takes."""
+        found = MediaPreflight()
+        with mapped(self._site.given):
+            found.errors += self._site.obstacles()
+            if found.errors:
+                return found
+            if not self._site.root.parent.is_dir():
+                text = msg("the folder above the media root is not there and will be made")
+                hint = msg("check that the disk it belongs on is mounted")
+                found.warnings.append(Finding("media.parent", text, printable(str(self._site.root)), hint))
+            coming = [path for path in paths if path]
+            found.errors += unholdable(coming, self._longest_root(), self._probed())
+            found.errors += self._site.room(size_bytes, len(coming))
+        return found
+
+    def stage(self, entries: Iterable[Incoming], note: MediaNote, advance: Advance) -> Staged:
+        """Write the new tree beside the live one; everything compared with what was recorded, and on the disk.
+
+        Raises IntegrityError naming the entry that is unsafe or not what was recorded; `discard` then cleans up.
+        """
+        with mapped(self._site.root):
+            self._make_place(note)
+            staged = Path(self.marks.staged)
+            live = self._site.root.stat() if self.marks.live_inode is not None else None
+            with TreeWriter(staged, self._site.root, Owners(live), advance) as writer:
+                for entry in entries:
+                    writer.add(entry)
+                done = writer.finish()
+            self._finish_staging()
+        return done
+
+    def adopt(self, folder: Path, note: MediaNote, advance: Advance) -> None:
+        """The folder that an earlier restore replaced becomes the staged tree: renamed, or copied and compared."""
+        if not is_real_folder(folder):
+            raise SourceMissing(
+                msg("the folder that an earlier restore kept is not there"),
+                where=printable(str(folder)),
+                hint=msg("it was moved or removed; restore an archive instead"),
+            )
+        with mapped(folder):
+            self._make_place(note, adopted=folder)
+            staged = Path(self.marks.staged)
+            if self.marks.origin is None:
+                copy_tree(folder, staged, advance)
+                self._take(note, staged_inode=inode_of(staged))
+            else:
+                move_alone(folder, staged)
+                flush_folder(folder.parent)
+            self._finish_staging()
+
+    def side(self) -> Side:
+        """Which tree is live, from what is really there."""
+        with mapped(self._site.root):
+            return self._swap().side()
+
+    def swap(self, note: MediaNote) -> None:
+        """Put the staged tree in the place of the live one. Goes on where a crash stopped it."""
+        with mapped(self._site.root):
+            if self.marks.staged_inode is None:
+                raise not_found(self._site.root)
+            note(self.marks)
+            self._swap().forward()
+
+    def swap_back(self, note: MediaNote) -> None:
+        """Undo `swap` and `carry`, as long as the replaced tree is there."""
+        with mapped(self._site.root):
+            swap = self._swap()
+            if swap.side() is Side.NEW:
+                old = swap.replaced()
+                if old is None and self.marks.live_inode is not None:
+                    raise not_found(self._site.root)
+                self._take(note, settled=False)
+                swap = self._swap()
+                if old is not None:
+                    carry_back(old, Path(self.marks.root), swap.carried())
+            else:
+                note(self.marks)
+            self._forget_carried(swap)
+            swap.back()
+
+    def carry(self, exclude: tuple[str, ...]) -> list[str]:
+        """After `swap`: what `exclude` matches in the replaced root is moved into the new one, never over anything.
+
+        Returns the paths that are there now, sorted.
+        """
+        with mapped(self._site.root):
+            swap = self._swap()
+            old = swap.replaced()
+            if old is None or swap.side() is not Side.NEW or not exclude:
+                return []
+            return carry(old, Path(self.marks.root), exclude, swap.carried())
+
+    def keep(self, target: Path, note: MediaNote, advance: Advance) -> Path | None:
+        """The replaced root becomes `target`: renamed, or copied, compared and then removed. None: there was none.
+
+        A copy that is not whole has another name. Raises StepFailed when `target` is something else already; then the
+        replaced root stays where it is.
+        """
+        if self.marks.live_inode is None:
+            self._clear(note)
+            return None
+        with mapped(target):
+            swap = self._swap()
+            old = swap.replaced()
+            if swap.side() is not Side.NEW or (old is None and not os.path.lexists(target)):
+                raise not_found(self._site.root)
+            if old is not None:
+                swap.dress(old)
+                make_private_folder(target.parent)
+                self._move_out(old, target, advance)
+        self._clear(note)
+        return target
+
+    def let_go(self, note: MediaNote) -> None:
+        """Remove the replaced root; nobody wants a copy of it."""
+        with mapped(self._site.root):
+            swap = self._swap()
+            if swap.side() is not Side.NEW:
+                raise not_found(self._site.root)
+            if (old := swap.replaced()) is not None:
+                self._doom(old)
+        self._clear(note)
+
+    def discard(self) -> None:
+        """Before `swap`, or after `swap_back`: the staged tree goes, or goes back to where it came from.
+
+        Nothing is removed that is not this run's, and never the live root. Raises StepFailed when the new tree is live.
+        """
+        with mapped(self._site.root):
+            remove_tree(self._site.probe())
+            if self._marks is None:
+                return
+            swap = self._swap()
+            if swap.side() in (Side.NEW, Side.PARTLY):
+                raise StepFailed(
+                    msg("the new media folder is live or on its way; nothing was removed"),
+                    where=printable(self.marks.root),
+                    hint=msg("run `runner recover`"),
+                )
+            staged = self._staged_of_this_run(swap)
+            if staged is not None and self.marks.origin is not None:
+                self._send_home(swap, staged)
+            elif staged is not None:
+                remove_tree(staged)
+            self._forget_carried(swap)
+            swap.clear()
+
+    def _swap(self) -> Swap:
+        return EntriesSwap(self.marks) if self.marks.way == "entries" else RenameSwap(self.marks, self._exchange)
+
+    def _take(self, note: MediaNote, **changes: object) -> None:
+        self._marks = msgspec.structs.replace(self.marks, **changes)
+        note(self._marks)
+
+    def _make_place(self, note: MediaNote, adopted: Path | None = None) -> None:
+        """Make the staged folder (or name the one that becomes it), and note what it is."""
+        way: Way = self._site.way()
+        while True:
+            self._marks = self._site.marks(way)
+            note(self._marks)
+            try:
+                self._make_above(way)
+                break
+            except PermissionError:
+                if way == "entries" or self.marks.live_inode is None:
+                    raise
+                way = "entries"  # the folder above looked writable and is not
+        staged = Path(self.marks.staged)
+        if adopted is not None and self._can_move(adopted, staged.parent):
+            self._take(note, staged_inode=inode_of(adopted), origin=str(adopted))
+            return
+        if adopted is None:
+            staged.mkdir(0o700)
+            flush_folder(staged.parent)
+            self._take(note, staged_inode=inode_of(staged))
+
+    def _longest_root(self) -> Path:
+        """The longer of the root and the folder in which its successor is made."""
+        return Path(self._site.marks(self._site.way()).staged)
+
+    def _probed(self) -> FileSystemTraits:
+        try:
+            remove_tree(self._site.probe())
+            return self._traits(self._site.probe())
+        except PermissionError:
+            return usual_traits()
+
+    def _make_above(self, way: Way) -> None:
+        staged = Path(self.marks.staged)
+        if way == "entries":
+            EntriesSwap(self.marks).prepare()
+            return
+        for folder in reversed([folder for folder in staged.parents if not folder.exists()]):
+            folder.mkdir()
+            flush_folder(folder.parent)
+        remove_tree(self._site.probe())
+        self._site.probe().mkdir(0o700)
+        self._site.probe().rmdir()
+
+    def _can_move(self, folder: Path, above: Path) -> bool:
+        return folder.stat().st_dev == above.stat().st_dev and os.access(folder.parent, os.W_OK)
+
+    def _finish_staging(self) -> None:
+        if self.marks.way == "entries":
+            EntriesSwap(self.marks).finish()
+        flush_folder(Path(self.marks.staged).parent)
+
+    def _move_out(self, old: Path, target: Path, advance: Advance) -> None:
+        if os.path.lexists(target):
+            # Copied whole by this run before it was stopped, or somebody else's.
+            if first_difference(old, target) is not None:
+                raise in_the_way(target)
+            self._doom(old)
+            return
+        if old.stat().st_dev == target.parent.stat().st_dev:
+            move_alone(old, target)
+            flush_folder(target.parent)
+            flush_folder(old.parent)
+            return
+        part = target.with_name(f".{target.name}.{self._site.names.run_id}.part")
+        remove_tree(part)
+        copy_tree(old, part, advance)
+        rename_alone(part, target)
+        flush_folder(target.parent)
+        self._doom(old)
+
+    def _doom(self, folder: Path) -> None:
+        """Rename before the removal: what is half removed must not be taken for a whole tree."""
+        doomed = _doomed(folder)
+        remove_tree(doomed)
+        rename_alone(folder, doomed)
+        flush_folder(folder.parent)
+        remove_tree(doomed)
+
+    def _clear(self, note: MediaNote) -> None:
+        """The replaced tree has gone for good: remove what only the way back needed."""
+        with mapped(self._site.root):
+            if self.marks.way == "entries" and not self.marks.settled:
+                self._take(note, settled=True)
+            swap = self._swap()
+            for name in (self.marks.staged, self.marks.replaced):
+                remove_tree(_doomed(Path(name)))
+            self._forget_carried(swap)
+            swap.clear()
+
+    def _forget_carried(self, swap: Swap) -> None:
+        swap.carried().unlink(missing_ok=True)
+        remove_tree(making_at(swap.carried()))
+
+    def _staged_of_this_run(self, swap: Swap) -> Path | None:
+        """The staged tree by its inode; by its name, which has the run's id, when no inode could be noted."""
+        if self.marks.staged_inode is not None:
+            found = swap.staged()
+            return found if found is not None and inode_of(found) == self.marks.staged_inode else None
+        staged = Path(self.marks.staged)
+        is_ours = self._site.names.run_id in str(staged) and inode_of(staged) != self.marks.live_inode
+        return staged if is_ours and os.path.lexists(staged) else None
+
+    def _send_home(self, swap: Swap, staged: Path) -> None:
+        origin = Path(self.marks.origin or "")
+        swap.dress(staged)
+        move_alone(staged, origin)
+        flush_folder(origin.parent)
+        flush_folder(staged.parent)
+
+
+def _doomed(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.gone")
