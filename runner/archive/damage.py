@@ -79,22 +79,26 @@ def _lost_parts(reader: ArchiveReader, record: DatabaseRecord, broken: frozenset
 
 
 def _survey_media(reader: ArchiveReader, advance: Callable[[int], object]) -> _Half:
-    if reader.manifest.media is None:
+    media = reader.manifest.media
+    if media is None:
         return Condition.NONE, frozenset(), ()
     skip: set[str] = set()
-    lost: list[Finding] = []
+    files = 0
+    reason: Message | None = None
     try:
         for each in located(reader):
             # A link's target stands in the inventory, and a folder has no content.
-            if each.entry is not None and each.entry.type == "file" and not _is_whole(reader, each, advance):
-                skip.add(each.member.name)
-                lost.append(_finding(reader, msg("the file `{member}` is lost", member=each.member.name)))
+            if each.entry is not None and each.entry.type == "file":
+                files += 1
+                if not _is_whole(reader, each, advance):
+                    skip.add(each.member.name)
     except ArchiveDamaged as error:
-        return (
-            Condition.LOST,
-            frozenset(),
-            (_finding(reader, msg("the media are lost: {reason}", reason=error.message)),),
-        )
+        reason = error.message
+    if reason is None and files != media.files:
+        reason = msg("the manifest counts other media than the inventory holds")
+    if reason is not None:
+        return Condition.LOST, frozenset(), (_finding(reader, msg("the media are lost: {reason}", reason=reason)),)
+    lost = (_finding(reader, msg("the file `{member}` is lost", member=name)) for name in sorted(skip))
     return Condition.PARTLY if skip else Condition.WHOLE, frozenset(skip), tuple(lost)
 
 
