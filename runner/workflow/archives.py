@@ -14,7 +14,7 @@ from runner.archive.reader import ArchiveReader, NotAnArchive
 from runner.archive.verify import verify_archive
 from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, RunnerError
 from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted, silent
-from runner.messages import msg
+from runner.messages import Message, msg
 from runner.model.plan import Action
 from runner.model.profile import Profile
 from runner.state import ProfileState, Verified
@@ -27,6 +27,12 @@ MOST_TRIED = 5
 
 _UNPROVEN = "archive.legacy"
 _KEEP = msg("if it is the file you mean, keep it, and use another copy or another archive; `runner list` shows them")
+
+_SALVAGE = msg(
+    "keep it, and use another copy or another archive; `runner list` shows them. If it is the last one: without its "
+    "manifest nothing of it can be checked, so it is not restored; `zip -FF FILE --out OTHER.zip` and `unzip` get out "
+    "what is readable, in an empty folder, and RESTORE.txt in it, if it is there, says how to go on by hand"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +206,19 @@ def _open(file: BinaryIO, name: str, location: str, warnings: tuple[Finding, ...
         except NotAnArchive as error:
             legacy = read_legacy(file)
             if legacy is None:
-                raise NotAnArchive(error.message, where=location, hint=_KEEP) from None
+                raise NotAnArchive(error.message, where=location, hint=_hint_by_hand(file)) from None
             noted = (*(warning for warning in warnings if warning.code != _UNPROVEN), _unproven(location))
             return Opened(name, location, file.seek(0, io.SEEK_END), file, None, legacy, noted, listed)
         except ArchiveDamaged as error:
-            raise ArchiveDamaged(error.message, error.damage, where=location, hint=error.hint or _KEEP) from None
+            hint = error.hint or _hint_by_hand(file)
+            raise ArchiveDamaged(error.message, error.damage, where=location, hint=hint) from None
     return Opened(name, location, reader.size_bytes, file, reader, None, warnings, listed)
+
+
+def _hint_by_hand(file: BinaryIO) -> Message:
+    """What is left to do with a file whose manifest cannot be read: nothing of it can be proven."""
+    file.seek(0)
+    return _SALVAGE if file.read(4) == b"PK\3\4" else _KEEP
 
 
 def _unproven(location: str) -> Finding:

@@ -121,34 +121,24 @@ def _incoming(opened: Opened, reader: ArchiveReader, each: Located, entry: Inven
 
 
 def _legacy_media(opened: Opened, archive: LegacyArchive, skip: frozenset[str]) -> Iterator[Incoming]:
-    """Files, and the folders that they need or that have an entry of their own; parents first."""
-    folders: dict[bytes, Incoming] = {b"": Incoming(b"", "directory", MEDIA_PREFIX)}
-    files: list[Incoming] = []
+    """Files, and the folders that have an entry of their own, once each; whoever writes them makes the others."""
+    yield Incoming(b"", "directory", MEDIA_PREFIX)
+    folders = {MEDIA_PREFIX}
     for member in archive.members:
-        if not member.name.startswith(MEDIA_PREFIX) or member.name == MEDIA_PREFIX or member.name in skip:
+        if not member.name.startswith(MEDIA_PREFIX) or member.name in folders or member.name in skip:
             continue
         raw = member.name.removeprefix(MEDIA_PREFIX).rstrip("/").encode("utf-8")
         if member.is_folder:
-            folders[raw] = Incoming(raw, "directory", member.name, mtime_ns=member.mtime_ns)
+            folders.add(member.name)
+            yield Incoming(raw, "directory", member.name, mtime_ns=member.mtime_ns)
         else:
-            files.append(_legacy_file(opened, member, raw))
-    for file in files:
-        _add_parents(folders, file.raw)
-    for raw in tuple(folders):
-        _add_parents(folders, raw)
-    yield from (folders[raw] for raw in sorted(folders))
-    yield from files
+            yield _legacy_file(opened, member, raw)
 
 
 def _legacy_file(opened: Opened, member: ZipMember, raw: bytes) -> Incoming:
     content = partial(legacy_content, opened.file, member, opened.location)
     chunks = partial(_read, opened, content)
     return Incoming(raw, "file", member.name, mtime_ns=member.mtime_ns, size=member.size, chunks=chunks)
-
-
-def _add_parents(folders: dict[bytes, Incoming], raw: bytes) -> None:
-    while raw := raw.rpartition(b"/")[0]:
-        folders.setdefault(raw, Incoming(raw, "directory", f"{MEDIA_PREFIX}{raw.decode('utf-8')}/"))
 
 
 def _unpack_legacy_database(opened: Opened, file: Path, advance: Advance) -> Unpacked | None:

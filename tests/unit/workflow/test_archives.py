@@ -61,6 +61,11 @@ def test_damage_names_the_file_and_what_to_do(tmp_path: Path) -> None:
             opened_file(path).__enter__()
         assert raised.value.where == str(path)
         assert "runner list" in str(raised.value.hint)
+        assert "zip -FF" in str(raised.value.hint)
+    path.write_bytes(b"%PDF and no zip")
+    with pytest.raises(ArchiveDamaged) as raised:
+        opened_file(path).__enter__()
+    assert "zip -FF" not in str(raised.value.hint)
 
 
 def test_a_disk_that_fails_is_not_damage(tmp_path: Path) -> None:
