@@ -1,11 +1,13 @@
 """The inventory: one line of JSON a media file, folder or link, sorted, streamed both ways.
 
 The order is that of the members' names as bytes (a folder's ends in `/`, the root comes first); it makes duplicates
-impossible to hide and lets a reader walk inventory and archive side by side.
+impossible to hide and lets a reader walk inventory and archive side by side. Every entry lies in a folder that has a
+line of its own, so that nothing can be put through a link or into a file.
 """
 
 import base64
 import binascii
+import hashlib
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -79,18 +81,47 @@ def path_fields(raw: bytes) -> tuple[str, str | None]:
 
 def read_lines(file: BinaryIO) -> Iterator[InventoryEntry]:
     """Decode an inventory line by line, in constant memory; every entry is checked. Raises InventoryInvalid."""
-    previous: bytes | None = None
+    places = _Places()
     number = 0
     while line := file.readline(_MAX_LINE):
         number += 1
         entry = _decode(line, number)
         key = sort_key(raw_path(entry), is_directory=entry.type == "directory")
-        if previous is not None and key <= previous:
-            raise InventoryInvalid(
-                msg("line {number}: not in order, or twice: `{path}`", number=number, path=entry.path)
-            )
-        previous = key
+        if (reason := places.fault(key, number, entry.path)) is not None:
+            raise InventoryInvalid(reason)
         yield entry
+
+
+class _Places:
+    """Where entries lie, in memory that grows with the depth of a path alone.
+
+    `_open` holds the lengths of all earlier keys that the last key starts with: its folders, and files whose names it
+    continues. In sorted order no other earlier key can be a later entry's folder, or bear a later folder's name.
+    """
+
+    def __init__(self) -> None:
+        self._last: bytes | None = None
+        self._open: dict[int, None] = {}
+
+    def fault(self, key: bytes, number: int, path: str) -> Message | None:
+        """What is wrong with an entry of this key in this place; None: nothing."""
+        if self._last is not None and key <= self._last:
+            return msg("line {number}: not in order, or twice: `{path}`", number=number, path=path)
+        while self._open:
+            length = next(reversed(self._open))
+            if self._last is not None and key[:length] == self._last[:length]:
+                break
+            del self._open[length]
+        is_folder = key.endswith(b"/")
+        name = key[:-1] if is_folder else key
+        folder = name.rfind(b"/") + 1
+        if folder and folder not in self._open:
+            return msg("line {number}: `{path}` lies in no folder of this inventory", number=number, path=path)
+        if is_folder and len(name) in self._open:
+            return msg("line {number}: a file and a folder at once: `{path}`", number=number, path=path)
+        self._last = key
+        self._open[len(key)] = None
+        return None
 
 
 def _decode(line: bytes, number: int) -> InventoryEntry:
@@ -120,9 +151,16 @@ def _is_consistent(entry: InventoryEntry) -> bool:
         return False
     if entry.type == "directory":
         return entry.sha256 is None and entry.size == 0 and entry.method == "store" and not entry.zip64
-    if entry.sha256 is None or (entry.path == ROOT_PATH):
+    if entry.sha256 is None or entry.path == ROOT_PATH or entry.path.endswith("/"):
         return False
-    if entry.type == "link" and (entry.target is None or entry.method != "store"):
+    if entry.type == "link" and not _is_link(entry):
         return False
     deflated = entry.method == "deflate"
     return (entry.size_stored is not None) == deflated and (entry.sha256_stored is not None) == deflated
+
+
+def _is_link(entry: InventoryEntry) -> bool:
+    """Whether its member, where other tools look, holds the very target that stands in the line."""
+    target = raw_target(entry)
+    is_target = len(target) == entry.size and hashlib.sha256(target).hexdigest() == entry.sha256
+    return entry.target is not None and entry.method == "store" and is_target

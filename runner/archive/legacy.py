@@ -13,14 +13,15 @@ import codecs
 import io
 import json
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
-from runner.archive import layout
+from runner.archive import foreign_zip, layout
+from runner.archive.extract import Advance, write_new_file
+from runner.archive.foreign_zip import BROKEN, ContentBroken, Directory, ZipMember, directory_of, opened_zip, shown
 from runner.archive.verify import MAX_FINDINGS
 from runner.errors import ArchiveDamaged, Finding
 from runner.messages import Message, msg
@@ -30,30 +31,16 @@ _POSTGRES_DUMP = re.compile(r"db_postgres_[^/]*\.sql")
 _SQLITE_COPY = "db.sqlite3"
 _OURS = frozenset({INVENTORY_NAME, RESTORE_NAME})
 _MAX_MANIFEST = 1 << 20
-_MAX_DIRECTORY = 32 << 20  # 300,000 files with names of 60 characters; `zipfile` takes ten times that in memory
-_MAX_OFFSET = 1 << 62
-_CHUNK_BYTES = 1 << 20
 _TAIL_BYTES = layout.TAIL_LENGTH + 1024
-_ENCRYPTED = 0x1
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-
-# What `zipfile` raises for a zip that is not one. OSError is none of them: then the disk failed, not the archive.
-_BROKEN = (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, zlib.error, EOFError, RuntimeError)
-
-
-@dataclass(frozen=True, slots=True)
-class LegacyMember:
-    """One entry of the zip, as its directory claims it; `name` has forward slashes, whatever tool wrote it."""
-
-    name: str
-    size: int
+_BY_HAND = msg("take out by hand what you need of it, with a tool that you trust, in an empty folder")
 
 
 @dataclass(frozen=True, slots=True)
 class LegacyArchive:
     """What a legacy archive says of itself. Texts are its own claims, empty where it makes none."""
 
-    members: tuple[LegacyMember, ...]
+    members: tuple[ZipMember, ...]
     database: str | None
     engine: str
     project: str
@@ -61,7 +48,12 @@ class LegacyArchive:
     django_version: str
 
     @property
-    def media(self) -> tuple[LegacyMember, ...]:
+    def dump(self) -> ZipMember | None:
+        """The member that holds the database."""
+        return next((member for member in self.members if member.name == self.database), None)
+
+    @property
+    def media(self) -> tuple[ZipMember, ...]:
         """The files below `media/`."""
         return tuple(
             member for member in self.members if member.name.startswith(MEDIA_PREFIX) and not member.name.endswith("/")
@@ -77,13 +69,11 @@ def read_legacy(file: BinaryIO) -> LegacyArchive | None:
     file.seek(max(0, size - _TAIL_BYTES))
     if layout.claims_to_be_ours(file.read(_TAIL_BYTES)):
         return None
-    bounded = _Bounded(file)
     try:
-        with zipfile.ZipFile(bounded) as archive:
-            members = tuple(LegacyMember(_name(info), info.file_size) for info in archive.infolist())
+        with opened_zip(file) as archive:
+            members = directory_of(archive).members
             claims = _claims(archive)
-    except _BROKEN:
-        bounded.raise_failure()
+    except zipfile.BadZipFile:
         return None
     names = {member.name for member in members}
     if names & _OURS or "archive_id" in claims:
@@ -105,53 +95,102 @@ def read_legacy(file: BinaryIO) -> LegacyArchive | None:
 
 
 def check_legacy(file: BinaryIO, name: str, advance: Callable[[int], object] = lambda _bytes: None) -> list[Finding]:
-    """Read every member and compare its CRC-32, the only checksum there is. Returns the damage; raises OSError.
+    """Inspect every member, read it and compare its CRC-32, the only checksum there is. Returns the damage.
 
-    `advance` is told of the bytes done. What is read is at most what deflate can make of the file's own size.
+    `advance` is told of the bytes done. What is read is at most what deflate can make of the file's own size. Raises
+    OSError.
     """
-    size = file.seek(0, io.SEEK_END)
     damage: list[Finding] = []
-    bounded = _Bounded(file)
     try:
-        with zipfile.ZipFile(bounded) as archive:
-            for message in _damage(archive, size, advance):
-                if len(damage) >= MAX_FINDINGS:
-                    message = msg("more than {count} places; the rest was not read", count=MAX_FINDINGS)  # noqa: PLW2901 - the last one
-                damage.append(Finding(ArchiveDamaged.code, message, name))
-                if len(damage) > MAX_FINDINGS:
-                    break
-    except _BROKEN:
-        bounded.raise_failure()
+        for message in _damage(file, advance):
+            if len(damage) >= MAX_FINDINGS:
+                message = msg("more than {count} places; the rest was not read", count=MAX_FINDINGS)  # noqa: PLW2901 - the last one
+            damage.append(Finding(ArchiveDamaged.code, message, name))
+            if len(damage) > MAX_FINDINGS:
+                break
+    except zipfile.BadZipFile:
         damage.append(Finding(ArchiveDamaged.code, msg("the zip's own directory cannot be read"), name))
     return damage
 
 
-def _damage(archive: zipfile.ZipFile, size: int, advance: Callable[[int], object]) -> Iterator[Message]:
-    members = archive.infolist()
-    if sum(info.compress_size for info in members) > size:
-        # A bomb: a few bytes that the directory names again and again.
+def inspect_legacy(file: BinaryIO, name: str) -> LegacyArchive:
+    """The archive, when nothing in it is hostile; asked before anything of it is put anywhere.
+
+    Every member's name stays below the folder that it is put into, and no two are one place; none is a link, encrypted,
+    overlaps with another or lies about its size. Raises ArchiveDamaged naming each member that does, OSError.
+    """
+    archive = read_legacy(file)
+    if archive is None:
+        raise ArchiveDamaged(msg("is no archive of the old scripts"), where=name)
+    try:
+        with opened_zip(file) as opened:
+            directory = directory_of(opened)
+    except zipfile.BadZipFile:
+        raise ArchiveDamaged(msg("the zip's own directory cannot be read"), where=name, hint=_BY_HAND) from None
+    found = [message for _, message in sorted(foreign_zip.faults(file, directory).items())]
+    if foreign_zip.overlap(directory, file.seek(0, io.SEEK_END)):
+        found.append(msg("its members overlap"))
+    if len([member for member in archive.members if _POSTGRES_DUMP.fullmatch(member.name)]) > 1:
+        found.append(msg("it holds more than one database dump, and nothing says which one counts"))
+    if found:
+        raise ArchiveDamaged(
+            msg(
+                "{first}; nothing of it was unpacked (places that are wrong: {count})", first=found[0], count=len(found)
+            ),
+            [Finding(ArchiveDamaged.code, message, name) for message in found[:MAX_FINDINGS]],
+            where=name,
+            hint=_BY_HAND,
+        )
+    return archive
+
+
+def legacy_content(file: BinaryIO, member: ZipMember, name: str) -> Iterator[bytes]:
+    """The content of a member of an inspected archive, never more than it claims.
+
+    Raises ArchiveDamaged, at the end if size or CRC-32 differ; OSError.
+    """
+    try:
+        yield from foreign_zip.content(file, member)
+    except ContentBroken:
+        raise ArchiveDamaged(_cut(member), where=name, hint=_BY_HAND) from None
+
+
+def unpack_legacy(
+    file: BinaryIO, member: ZipMember, path: Path, name: str, advance: Advance = lambda _bytes: None
+) -> None:
+    """Write the content as `path`, which must not be there: mode 0600, flushed with its name.
+
+    After an error a part of it is left. Raises ArchiveDamaged, WorkspaceFailed, OSError.
+    """
+    write_new_file(path, legacy_content(file, member, name), advance)
+
+
+def _damage(file: BinaryIO, advance: Callable[[int], object]) -> Iterator[Message]:
+    with opened_zip(file) as archive:
+        directory: Directory = directory_of(archive)
+    if foreign_zip.overlap(directory, file.seek(0, io.SEEK_END)):
         yield msg("its members overlap, so none of them was read")
         return
-    for info in members:
-        if info.flag_bits & _ENCRYPTED:
-            yield msg("`{member}` is encrypted, and the old scripts never did that", member=info.filename)
-        elif info.compress_type not in _METHODS:
-            yield msg("`{member}` is compressed as the old scripts never did", member=info.filename)
-        elif not _is_whole(archive, info):
-            yield msg("`{member}` cannot be read whole", member=info.filename)
-        advance(info.compress_size)
+    faults = foreign_zip.faults(file, directory)
+    for place, member in enumerate(directory.members):
+        if place in faults:
+            yield faults[place]
+        elif not _is_whole(file, member):
+            yield _cut(member)
+        advance(member.size_stored)
 
 
-def _is_whole(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
-    read = 0
+def _is_whole(file: BinaryIO, member: ZipMember) -> bool:
     try:
-        with archive.open(info) as member:
-            # `zipfile` stops at the size that the member claims, and compares the CRC-32 there.
-            while chunk := member.read(_CHUNK_BYTES):
-                read += len(chunk)
-    except _BROKEN:
+        for _ in foreign_zip.content(file, member):
+            pass
+    except ContentBroken:
         return False
-    return read == info.file_size
+    return True
+
+
+def _cut(member: ZipMember) -> Message:
+    return msg("`{member}` cannot be read whole", member=shown(member.name))
 
 
 def _claims(archive: zipfile.ZipFile) -> dict[str, str]:
@@ -164,47 +203,8 @@ def _claims(archive: zipfile.ZipFile) -> dict[str, str]:
             content = member.read(_MAX_MANIFEST)
         wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         document = json.loads(content.decode("utf-16" if wide else "utf-8-sig"))
-    except (KeyError, *_BROKEN):  # a RecursionError is a RuntimeError
+    except (KeyError, *BROKEN):  # a RecursionError is a RuntimeError
         return {}
     if not isinstance(document, dict):
         return {}
     return {str(key): value for key, value in document.items() if isinstance(value, str)}
-
-
-def _name(info: zipfile.ZipInfo) -> str:
-    return info.filename.replace("\\", "/")
-
-
-class _Bounded:
-    """The file as `zipfile` may use it: it reads the whole directory at once, believes every offset, and takes a disk
-    that fails for a file that is no zip.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._failure: OSError | None = None
-
-    def raise_failure(self) -> None:
-        """Raise what the disk said, if it said anything."""
-        if self._failure is not None:
-            raise self._failure
-
-    def read(self, size: int = -1, /) -> bytes:
-        if size > _MAX_DIRECTORY:
-            raise zipfile.BadZipFile
-        try:
-            return self._file.read(size)
-        except OSError as error:
-            self._failure = error
-            raise
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        if abs(offset) > _MAX_OFFSET or (whence == io.SEEK_SET and offset < 0):
-            raise zipfile.BadZipFile
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seekable(self) -> bool:
-        return True

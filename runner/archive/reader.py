@@ -71,11 +71,19 @@ class ArchiveReader:
 
     def members(self) -> Iterator[StoredMember]:
         """Every member in the order in which it lies in the archive, the manifest last. Raises InventoryInvalid."""
+        return (member for member, _ in self.walk())
+
+    def own_members(self) -> tuple[StoredMember, ...]:
+        """The members that the manifest lists, all but the media and itself, in the order in which they lie."""
+        return tuple(map(self._stored, self.manifest.members))
+
+    def walk(self) -> Iterator[tuple[StoredMember, InventoryEntry | None]]:
+        """The same, each media member with its entry of the inventory."""
         for member in self.manifest.members:
             if member.name == INVENTORY_NAME:
-                yield from (self.media_member(entry) for entry in self.entries())
-            yield self._stored(member)
-        yield self.manifest_member
+                yield from ((self.media_member(entry), entry) for entry in self.entries())
+            yield self._stored(member), None
+        yield self.manifest_member, None
 
     def entries(self) -> Iterator[InventoryEntry]:
         """The inventory, streamed; empty for an archive without media. Raises InventoryInvalid, ArchiveDamaged.

@@ -23,10 +23,11 @@ from runner.workflow.archives import (
     record_verification,
     verify_opened,
 )
-from runner.workflow.catalogue import LATEST, Listed, list_archives, marks_text
+from runner.workflow.catalogue import Listed, list_archives, marks_text
+from runner.workflow.choosing import LATEST, Wanted
 from runner.workflow.reading import is_path, is_there
 
-Wanted = tuple[str, str]
+Arguments = tuple[str, str]
 """The two arguments PROFILE|FILE and ARCHIVE."""
 
 
@@ -46,7 +47,7 @@ def list_outcome(settings: Settings, name: str) -> Outcome:
     )
 
 
-def verify_outcome(settings: Settings, wanted: Wanted) -> Outcome:
+def verify_outcome(settings: Settings, wanted: Arguments) -> Outcome:
     """Exit code 13 with every place that differs."""
     try:
         with wanted_archive(settings, wanted) as (profile, opened), reporter(settings) as report:
@@ -72,12 +73,12 @@ def verify_outcome(settings: Settings, wanted: Wanted) -> Outcome:
 
 
 @contextmanager
-def wanted_archive(settings: Settings, wanted: Wanted) -> Iterator[tuple[Profile | None, Opened]]:
+def wanted_archive(settings: Settings, wanted: Arguments) -> Iterator[tuple[Profile | None, Opened]]:
     """The archive that the arguments name, open. Raises UsageError, ArchiveUnknown, ArchiveDamaged."""
     first, archive = wanted
     profile = _profile(settings, first)
     if profile is not None:
-        with opened_archive(profile, archive, _now()) as opened:
+        with opened_archive(profile, Wanted(archive), _now()) as opened:
             yield profile, opened
         return
     if archive != LATEST:

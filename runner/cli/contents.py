@@ -10,7 +10,7 @@ import msgspec
 
 from runner.archive.legacy import LegacyArchive
 from runner.archive.reader import ArchiveReader
-from runner.cli.archives import Wanted, wanted_archive
+from runner.cli.archives import Arguments, wanted_archive
 from runner.cli.moments import moment_text
 from runner.cli.reports import summary_lines
 from runner.cli.run import Outcome
@@ -25,7 +25,7 @@ _LARGEST = 10
 
 
 def show_outcome(
-    settings: Settings, wanted: Wanted, *, files: bool, pattern: str | None, output_format: str = "text"
+    settings: Settings, wanted: Arguments, *, files: bool, pattern: str | None, output_format: str = "text"
 ) -> Outcome:
     """Raises ArchiveDamaged when the manifest or the inventory is not what it must be.
 

@@ -21,7 +21,8 @@ def command(
     pattern: str | None,
     output_format: str,
 ) -> None:
-    """Show what an archive holds: ARCHIVE is a name, a path, or `latest`.
+    """Show what an archive holds: ARCHIVE is a name, a path, a pattern
+    (the newest match), or `latest`.
 
     The manifest and the inventory are checked against their checksums; `runner verify` checks the rest.
 
@@ -29,6 +30,7 @@ def command(
     Examples:
       runner show school
       runner show school school_backup_20260108_110353.zip --files
+      runner show school 'school_backup_202601*'
       runner show school --match 'payment_receipts/**'
       runner show ./school_backup_20260108_110353.zip --format json
 

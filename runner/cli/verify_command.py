@@ -12,7 +12,8 @@ from runner.cli.settings import Settings
 @format_option
 @click.pass_obj
 def command(settings: Settings, profile: str, archive: str, output_format: str) -> None:
-    """Re-read an archive and check every byte against its manifest: ARCHIVE is a name, a path, or `latest`.
+    """Re-read an archive and check every byte against its manifest: ARCHIVE is a name, a path, a pattern
+    (the newest match), or `latest`.
 
     \b
     Examples:

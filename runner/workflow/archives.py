@@ -2,26 +2,37 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from runner.archive.legacy import LegacyArchive, check_legacy, read_legacy
 from runner.archive.reader import ArchiveReader, NotAnArchive
 from runner.archive.verify import verify_archive
-from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding
-from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted
-from runner.messages import msg
+from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, RunnerError
+from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted, silent
+from runner.messages import Message, msg
 from runner.model.plan import Action
 from runner.model.profile import Profile
 from runner.state import ProfileState, Verified
-from runner.workflow.catalogue import LATEST, Listed, choose, stored_at
+from runner.workflow.catalogue import Listed, stored_at
+from runner.workflow.choosing import LATEST, Wanted, choose, good_candidates, is_pattern
 from runner.workflow.reading import is_path, is_there, open_file, reading
+
+MOST_TRIED = 5
+"""How many archives are read in search of a whole one."""
 
 _UNPROVEN = "archive.legacy"
 _KEEP = msg("if it is the file you mean, keep it, and use another copy or another archive; `runner list` shows them")
+
+_SALVAGE = msg(
+    "keep it, and use another copy or another archive; `runner list` shows them. If it is the last one: without its "
+    "manifest nothing of it can be checked, so it is not restored; `zip -FF FILE --out OTHER.zip` and `unzip` get out "
+    "what is readable, in an empty folder, and RESTORE.txt in it, if it is there, says how to go on by hand"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +69,46 @@ def opened_file(path: Path) -> Iterator[Opened]:
         yield _open(file, path.name, str(path), (), None)
 
 
-@contextmanager
-def opened_archive(profile: Profile, wanted: str, now: datetime) -> Iterator[Opened]:
-    """The archive that a person means by `wanted`: `latest`, a name at one of the profile's destinations, or a path.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The archive that a person means: at a destination, or a bare file. `warnings`: what was odd about choosing it."""
 
-    A name wins over a file of that name here. Raises ArchiveUnknown, ArchiveDamaged, Refused, DestinationFailed.
+    place: Listed | Path
+    warnings: tuple[Finding, ...] = ()
+
+
+def find_archive(profile: Profile, wanted: Wanted, now: datetime) -> Found:
+    """What `wanted` means: `latest`, a name or a pattern of names at the profile's destinations, a time, or a path.
+
+    A name wins over a file of that name here. Raises ArchiveUnknown, UsageError, DestinationFailed.
     """
-    found, warnings = _find(profile, wanted, now)
-    if isinstance(found, Path):
-        with opened_file(found) as opened:
+    if is_path(wanted.text):
+        return _at_path(profile, wanted, now)
+    try:
+        return Found(*choose(profile, wanted, now))
+    except ArchiveUnknown:
+        if wanted.text == LATEST or not is_there(wanted.text):
+            raise
+        return _at_path(profile, wanted, now)
+
+
+@contextmanager
+def opened_found(found: Found) -> Iterator[Opened]:
+    """Open it. Raises ArchiveUnknown, ArchiveDamaged, Refused, DestinationFailed."""
+    if isinstance(found.place, Path):
+        with opened_file(found.place) as opened:
             yield opened
         return
-    with found.destination.open(found.name) as file:
-        yield _open(file, found.name, found.destination.locate(found.name), warnings, found)
+    name, destination = found.place.name, found.place.destination
+    with destination.open(name) as file:
+        yield _open(file, name, destination.locate(name), found.warnings, found.place)
+
+
+@contextmanager
+def opened_archive(profile: Profile, wanted: Wanted, now: datetime) -> Iterator[Opened]:
+    """Both in one. Raises ArchiveUnknown, ArchiveDamaged, UsageError, Refused, DestinationFailed."""
+    with opened_found(find_archive(profile, wanted, now)) as opened:
+        yield opened
 
 
 def verify_opened(opened: Opened, reporter: Reporter) -> Checked:
@@ -109,16 +147,56 @@ def record_verification(profile: Profile, opened: Opened, checked: Checked) -> N
     )
 
 
-def _find(profile: Profile, wanted: str, now: datetime) -> tuple[Listed | Path, tuple[Finding, ...]]:
-    if is_path(wanted):
-        path = Path(wanted)
-        return stored_at(profile, path, now) or path, ()
-    try:
-        return choose(profile, wanted, now)
-    except ArchiveUnknown:
-        if wanted == LATEST or not is_there(wanted):
-            raise
-        return Path(wanted), ()
+def newest_good(profile: Profile, now: datetime, than: Listed, reporter: Reporter = silent) -> Listed | None:
+    """The newest archive other than `than` that is whole, read to its last byte; None when the newest ones are not.
+
+    At most `MOST_TRIED` are read: each may be large, and a person waits. What is found is kept in the state folder
+    where that can be written. Never raises for an archive or a destination that cannot be read.
+    """
+    for listed in islice(good_candidates(profile, now, than), MOST_TRIED):
+        with suppress(RunnerError), opened_found(Found(listed)) as opened:
+            checked = verify_opened(opened, reporter)
+            with suppress(OSError):
+                record_verification(profile, opened, checked)
+            if opened.reader is not None and not checked.damage:
+                return listed
+    return None
+
+
+def damaged(
+    profile: Profile, now: datetime, found: Found, error: ArchiveDamaged, reporter: Reporter = silent
+) -> ArchiveDamaged:
+    """`error` as a restore tells it: its hint names the newest archive that is whole, which is never taken unasked."""
+    if isinstance(found.place, Path):
+        return error
+    good = newest_good(profile, now, found.place, reporter)
+    if good is None:
+        hint = msg(
+            "none of the newest others is whole (up to {count} were read): keep this one, and look for a copy of it "
+            "elsewhere; `runner verify {profile} NAME` checks older ones",
+            count=MOST_TRIED,
+            profile=profile.name,
+        )
+    else:
+        is_copy = good.name == found.place.name
+        hint = msg(
+            "the newest that is whole is {location}: `runner restore {profile} {wanted}`",
+            location=good.destination.locate(good.name),
+            profile=profile.name,
+            wanted=good.destination.locate(good.name) if is_copy else good.name,
+        )
+    return ArchiveDamaged(error.message, error.damage, where=error.where, hint=hint)
+
+
+def _at_path(profile: Profile, wanted: Wanted, now: datetime) -> Found:
+    wanted.refuse_a_time()
+    path = Path(wanted.text)
+    if is_pattern(wanted.text) and not is_there(wanted.text):
+        raise ArchiveUnknown(
+            msg("a pattern matches names of archives, and `{pattern}` is a path", pattern=wanted.text),
+            hint=msg("leave out the folder: the profile's destinations are searched"),
+        )
+    return Found(stored_at(profile, path, now) or path)
 
 
 def _open(file: BinaryIO, name: str, location: str, warnings: tuple[Finding, ...], listed: Listed | None) -> Opened:
@@ -128,12 +206,19 @@ def _open(file: BinaryIO, name: str, location: str, warnings: tuple[Finding, ...
         except NotAnArchive as error:
             legacy = read_legacy(file)
             if legacy is None:
-                raise NotAnArchive(error.message, where=location, hint=_KEEP) from None
+                raise NotAnArchive(error.message, where=location, hint=_hint_by_hand(file)) from None
             noted = (*(warning for warning in warnings if warning.code != _UNPROVEN), _unproven(location))
             return Opened(name, location, file.seek(0, io.SEEK_END), file, None, legacy, noted, listed)
         except ArchiveDamaged as error:
-            raise ArchiveDamaged(error.message, error.damage, where=location, hint=error.hint or _KEEP) from None
+            hint = error.hint or _hint_by_hand(file)
+            raise ArchiveDamaged(error.message, error.damage, where=location, hint=hint) from None
     return Opened(name, location, reader.size_bytes, file, reader, None, warnings, listed)
+
+
+def _hint_by_hand(file: BinaryIO) -> Message:
+    """What is left to do with a file whose manifest cannot be read: nothing of it can be proven."""
+    file.seek(0)
+    return _SALVAGE if file.read(4) == b"PK\3\4" else _KEEP
 
 
 def _unproven(location: str) -> Finding:

@@ -1,8 +1,7 @@
-"""Which archives a profile has, at which destination, and which one a person means."""
+"""Which archives a profile has, at which destination, and what is special about each."""
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,22 +14,17 @@ from runner.errors import (
     ArchiveDamaged,
     ArchiveUnknown,
     DestinationFailed,
-    Finding,
     Interrupted,
     Refused,
     RunnerError,
-    raise_all,
 )
-from runner.messages import msg
 from runner.model.profile import Profile
 from runner.planning.apply import TIMESTAMP_FIELD
 from runner.state import ProfileState, Verified
 from runner.workflow.places import open_destination
 from runner.workflow.reading import reading
 
-LATEST = "latest"
 _TIMESTAMP = r"(?P<timestamp>\d{8}_\d{6})"
-_SHOWN = 5
 
 
 class Mark(StrEnum):
@@ -101,29 +95,6 @@ def stored_at(profile: Profile, path: Path, now: datetime) -> Listed | None:
         except (OSError, ValueError):
             continue  # not there, or no place on this machine
     return None
-
-
-def choose(profile: Profile, wanted: str, now: datetime) -> tuple[Listed, tuple[Finding, ...]]:
-    """The archive that `wanted` names: `latest`, or a name at one of the destinations.
-
-    `latest` is the newest of this instance that is not dated in the future, damaged ones included (an older one is
-    never taken unasked), and a legacy one only when there is nothing else, which is a warning; so is a destination
-    that could not be asked. Raises ArchiveUnknown, or DestinationFailed when it may lie where nobody could look.
-    """
-    catalogue = list_archives(profile, now)
-    if wanted != LATEST:
-        return _named(catalogue, wanted), ()
-    warnings = [_unseen(error) for error in catalogue.failed]
-    usable = [listed for listed in catalogue.archives if not listed.marks & {Mark.FUTURE, Mark.FOREIGN}]
-    own = [listed for listed in usable if Mark.LEGACY not in listed.marks]
-    if own:
-        return own[0], tuple(warnings)
-    if usable:
-        message = msg("`{name}` is of an older script and has no checksums; there is no other", name=usable[0].name)
-        warnings.append(Finding("archive.legacy", message, usable[0].destination.label))
-        return usable[0], tuple(warnings)
-    raise_all(catalogue.failed)
-    raise _none(profile, catalogue)
 
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -206,44 +177,6 @@ def _number(name: str) -> int:
     """The `2` of `…-2.zip`: which of the archives of one second."""
     match = re.search(r"-(\d{1,9})\.[^.]*$", name)
     return 1 if match is None else int(match[1])
-
-
-def _named(catalogue: Catalogue, wanted: str) -> Listed:
-    for listed in catalogue.archives:
-        if listed.name == wanted:
-            return listed
-    raise_all(catalogue.failed)
-    names = list(dict.fromkeys(listed.name for listed in catalogue.archives))
-    close = difflib.get_close_matches(wanted, names, 1, 0.8) or names[:_SHOWN]
-    hint = msg("the closest or newest are {names}", names=_quoted(close)) if close else msg("there is none yet")
-    raise ArchiveUnknown(msg("there is no archive `{name}`", name=wanted), hint=hint)
-
-
-def _unseen(error: RunnerError) -> Finding:
-    return Finding(
-        error.code,
-        error.message,
-        error.where,
-        msg("a newer archive may lie there: connect it and try again, or name the archive you mean"),
-    )
-
-
-def _none(profile: Profile, catalogue: Catalogue) -> ArchiveUnknown:
-    if catalogue.archives:
-        names = _quoted([listed.name for listed in catalogue.archives[:_SHOWN]])
-        return ArchiveUnknown(
-            msg("every archive of `{profile}` is of another instance or dated in the future", profile=profile.name),
-            hint=msg("name the one you mean: {names}", names=names),
-        )
-    return ArchiveUnknown(
-        msg("there is no archive of `{profile}` yet", profile=profile.name),
-        where=", ".join(str(destination) for destination in profile.destinations),
-        hint=msg("make one with `runner apply {profile}`", profile=profile.name),
-    )
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
 
 
 def marks_text(listed: Listed) -> Iterator[str]:

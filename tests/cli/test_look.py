@@ -249,3 +249,13 @@ def test_a_name_cannot_move_the_cursor(copied: Project, arguments: list[str]) ->
     done = copied.run(*arguments, environment={"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0", "COLUMNS": "40"})
     assert done.returncode == 0, done.stderr
     assert "\\u65e5\\u202e\\u2192.zip" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_a_pattern_means_the_newest_that_matches(kept: Project, command: str) -> None:
+    newest = json_of(kept, "list", "app")["archives"][0]["name"]
+    done = kept.run(command, "app", "app_backup_*")
+    assert (done.returncode, newest in done.stdout) == (0, True)
+    none = kept.run(command, "app", "nothing_*")
+    assert none.returncode == 2
+    assert "no archive of `app` matches `nothing_*`" in none.stderr

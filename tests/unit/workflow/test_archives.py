@@ -10,6 +10,7 @@ from runner.errors import ArchiveDamaged, ArchiveUnknown, DestinationFailed
 from runner.events import Event, StageAdvanced, silent
 from runner.model.profile import Profile
 from runner.workflow.archives import Opened, opened_archive, opened_file, verify_opened
+from runner.workflow.choosing import Wanted
 from tests.unit.workflow.small_archives import NOW, days_ago, profile_over, write_archive
 
 
@@ -33,17 +34,17 @@ class _FailingDisk(io.BytesIO):
 def test_a_name_may_be_a_file_here(profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     here = write_archive(tmp_path / "a.zip", **days_ago(3), host="here")
-    with opened_archive(profile, "a.zip", NOW) as opened:
+    with opened_archive(profile, Wanted("a.zip"), NOW) as opened:
         assert (opened.location, opened.listed) == ("a.zip", None)
     write_archive(tmp_path / "out" / here.name, **days_ago(3), host="there")
-    with opened_archive(profile, "a.zip", NOW) as opened:
+    with opened_archive(profile, Wanted("a.zip"), NOW) as opened:
         assert opened.reader is not None
         assert opened.reader.manifest.host == "there"
     (tmp_path / "latest").write_bytes(b"x")
-    with opened_archive(profile, "latest", NOW) as opened:
+    with opened_archive(profile, Wanted("latest"), NOW) as opened:
         assert opened.name == "a.zip"
     with pytest.raises(ArchiveUnknown):
-        opened_archive(profile, "b.zip", NOW).__enter__()
+        opened_archive(profile, Wanted("b.zip"), NOW).__enter__()
 
 
 def test_a_folder_is_no_archive(tmp_path: Path) -> None:
@@ -60,6 +61,11 @@ def test_damage_names_the_file_and_what_to_do(tmp_path: Path) -> None:
             opened_file(path).__enter__()
         assert raised.value.where == str(path)
         assert "runner list" in str(raised.value.hint)
+        assert "zip -FF" in str(raised.value.hint)
+    path.write_bytes(b"%PDF and no zip")
+    with pytest.raises(ArchiveDamaged) as raised:
+        opened_file(path).__enter__()
+    assert "zip -FF" not in str(raised.value.hint)
 
 
 def test_a_disk_that_fails_is_not_damage(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from runner.errors import ArchiveUnknown, DestinationFailed
 from runner.model.profile import Profile
 from runner.state import ProfileState, Verified
-from runner.workflow.catalogue import LATEST, Listed, Mark, choose, list_archives, marks_text, stored_at
+from runner.workflow.catalogue import Listed, Mark, list_archives, marks_text, stored_at
+from runner.workflow.choosing import Wanted, choose
 from tests.unit.workflow.small_archives import NOW, days_ago, profile_over, write_archive
 
 UNREADABLE = Path("/proc/self/mem")
@@ -41,7 +42,7 @@ def marks(profile: Profile) -> dict[str, set[Mark]]:
 
 
 def latest(profile: Profile) -> Listed:
-    return choose(profile, LATEST, NOW)[0]
+    return choose(profile, Wanted(), NOW)[0]
 
 
 def legacy(path: Path) -> Path:
@@ -149,7 +150,7 @@ def test_latest_is_of_this_instance_and_not_of_the_future(profile: Profile, out:
         "app_backup_20260228_110353.zip": {Mark.LEGACY},
         "own.zip": set(),
     }
-    assert choose(profile, LATEST, NOW)[1] == ()
+    assert choose(profile, Wanted(), NOW)[1] == ()
     assert latest(profile).name == "own.zip"
 
 
@@ -157,7 +158,7 @@ def test_a_legacy_archive_is_the_latest_only_when_there_is_nothing_else(profile:
     write_archive(out / "foreign.zip", **days_ago(1), instance="elsewhere")
     for day in ("07", "08"):
         legacy(out / f"app_backup_202601{day}_110353.zip")
-    listed, (warning,) = choose(profile, LATEST, NOW)
+    listed, (warning,) = choose(profile, Wanted(), NOW)
     assert listed.name == "app_backup_20260108_110353.zip"
     assert warning.code == "archive.legacy"
 
@@ -169,18 +170,18 @@ def test_nothing_to_take_says_why(profile: Profile, out: Path) -> None:
     with pytest.raises(ArchiveUnknown, match="of another instance or dated in the future") as raised:
         latest(profile)
     assert "`foreign.zip`" in str(raised.value.hint)
-    assert choose(profile, "foreign.zip", NOW)[0].name == "foreign.zip"
+    assert choose(profile, Wanted("foreign.zip"), NOW)[0].name == "foreign.zip"
 
 
 def test_an_unknown_name_is_answered_with_the_closest_or_the_newest(profile: Profile, out: Path) -> None:
     for day in range(1, 9):
         write_archive(out / f"app_backup_2026010{day}_000000.zip", **days_ago(60 - day))
     with pytest.raises(ArchiveUnknown) as close:
-        choose(profile, "app_backup_20260107_000000", NOW)
+        choose(profile, Wanted("app_backup_20260107_000000"), NOW)
     assert str(close.value.hint).count("`") == 2
     assert "app_backup_20260107_000000.zip" in str(close.value.hint)
     with pytest.raises(ArchiveUnknown) as far:
-        choose(profile, "monday", NOW)
+        choose(profile, Wanted("monday"), NOW)
     assert str(far.value.hint).count("`") == 10
     assert "app_backup_20260108_000000.zip" in str(far.value.hint)
 
@@ -192,12 +193,12 @@ def test_a_destination_out_of_reach_is_never_passed_over_in_silence(two: Profile
     catalogue = list_archives(two, NOW)
     assert [listed.name for listed in catalogue.archives] == ["a.zip"]
     assert [error.where for error in catalogue.failed] == [str(tmp_path / "usb")]
-    listed, (warning,) = choose(two, LATEST, NOW)
+    listed, (warning,) = choose(two, Wanted(), NOW)
     assert (listed.name, warning.where) == ("a.zip", str(tmp_path / "usb"))
     assert "a newer archive may lie there" in str(warning.hint)
-    assert choose(two, "a.zip", NOW)[1] == ()
+    assert choose(two, Wanted("a.zip"), NOW)[1] == ()
     with pytest.raises(DestinationFailed):
-        choose(two, "b.zip", NOW)
+        choose(two, Wanted("b.zip"), NOW)
 
 
 def test_of_two_copies_the_whole_one_is_taken(two: Profile, out: Path, tmp_path: Path) -> None:
