@@ -84,8 +84,7 @@ class SqliteMarks(_Marks, frozen=True, kw_only=True, tag_field="engine", tag="sq
 
     `existed` False: there was no file. `readable` False: it could not be read as a database, so it is replaced by a
     rename. `kept` is where its safety copy goes (None: none is made). `schema_version` is SQLite's own counter in the
-    live file, read under the lock of the swap: the swap's transaction, and nothing but it, makes it one higher. None: no
-    page has been written.
+    live file, read under the lock of the swap, whose transaction makes it one higher. None: no page has been written.
     """
 
     path: str
