@@ -103,6 +103,16 @@ def integrity_problems(connection: sqlite3.Connection) -> tuple[list[str], str |
     return [], unchecked
 
 
+def malformations(connection: sqlite3.Connection) -> list[str]:
+    """What is malformed, also when so much is that the check itself fails. Raises sqlite3.Error for anything else."""
+    try:
+        return integrity_problems(connection)[0]
+    except sqlite3.DatabaseError as error:
+        if not is_malformed(error):
+            raise
+        return [str(error)]
+
+
 def table_names(connection: sqlite3.Connection) -> list[str]:
     """Every table that this SQLite can read, SQLite's own left out."""
     rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()

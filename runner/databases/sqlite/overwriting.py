@@ -17,8 +17,9 @@ from runner.errors import StepFailed
 from runner.messages import msg
 
 _SLICE_SECONDS = 5.0
-"""How long SQLite waits on its own; between two slices an interruption is heard."""
-_RETRY_SECONDS = 0.05
+"""How long SQLite waits on its own for readers to leave; between two slices an interruption is heard."""
+_RETRY_SECONDS = 0.002
+"""Between two tries at a lock. SQLite's own waiting would seldom meet the gaps that a busy writer leaves."""
 _SETTLE_SECONDS = 1.0
 
 Before = Callable[[sqlite3.Connection], None]
@@ -32,23 +33,24 @@ def overwrite(source: Path, live: Path, before: Before) -> None:
     `source` must have more than one page, and the page size of `live`. Waits up to BUSY_SECONDS for other connections.
     Raises sqlite3.Error, StepFailed.
     """
-    with closing(connect(source, "ro")) as new, closing(connect(live, "rw", busy_seconds=_SLICE_SECONDS)) as target:
-        target.execute("PRAGMA synchronous = EXTRA")
-        deadline = time.monotonic() + sqlite.BUSY_SECONDS
+    deadline = time.monotonic() + sqlite.BUSY_SECONDS
+    with closing(connect(source, "ro")) as new, closing(connect(live, "rw", busy_seconds=0)) as target:
         done = False
         while not done:
             try:
+                target.execute("PRAGMA synchronous = EXTRA")
                 _expect_pages(new, target, live)
                 if pragma(target, "journal_mode") == "wal":
                     _overwrite_wal(new, target, live, deadline, before)
                     done = True
                 else:
-                    done = _overwrite_exclusively(new, target, before)
+                    done = _overwrite_exclusively(new, target, deadline, before)
             except sqlite3.OperationalError as error:
                 if not is_busy(error):
                     raise
                 if time.monotonic() > deadline:
                     raise stayed_locked(live) from None
+                time.sleep(_RETRY_SECONDS)
             finally:
                 _settle(target)
 
@@ -60,7 +62,7 @@ def pad(database: sqlite3.Connection) -> None:
         return
     if pragma(database, "auto_vacuum") == "1":  # it would give the page back at once
         database.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    database.execute("CREATE TABLE runner_padding (nothing)")
+    database.execute("CREATE TABLE runner_padding (unused)")
     database.execute("DROP TABLE runner_padding")
 
 
@@ -91,11 +93,19 @@ def _overwrite_wal(
     new.backup(target, pages=1, progress=progress, sleep=_RETRY_SECONDS)
 
 
-def _overwrite_exclusively(new: sqlite3.Connection, target: sqlite3.Connection, before: Before) -> bool:
+def _overwrite_exclusively(
+    new: sqlite3.Connection, target: sqlite3.Connection, deadline: float, before: Before
+) -> bool:
     """In rollback mode nobody can read meanwhile, so one connection does it all. False: it is in WAL mode by now."""
     target.execute("PRAGMA locking_mode = EXCLUSIVE")
-    target.execute("BEGIN EXCLUSIVE")
-    target.execute("COMMIT")  # the lock stays
+    target.execute("BEGIN IMMEDIATE")  # from here on nobody else writes
+    _set_patience(target, min(_SLICE_SECONDS, sqlite.BUSY_SECONDS))
+    while target.in_transaction:
+        try:
+            target.execute("COMMIT")  # from here on nobody else reads, and both stay so
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
     if pragma(target, "journal_mode") == "wal":
         return False
     before(target)
@@ -106,9 +116,15 @@ def _overwrite_exclusively(new: sqlite3.Connection, target: sqlite3.Connection, 
 def _settle(target: sqlite3.Connection) -> None:
     """Let the others in, and give the space of a write-ahead log back where nobody reads from it."""
     with suppress(sqlite3.Error):
+        if target.in_transaction:
+            target.execute("ROLLBACK")
         target.execute("PRAGMA locking_mode = NORMAL")
         target.execute("SELECT count(*) FROM sqlite_master").fetchone()  # only an access gives the lock up
         if pragma(target, "journal_mode") == "wal":
-            target.execute(f"PRAGMA busy_timeout = {_SETTLE_SECONDS * 1000:.0f}")
+            _set_patience(target, _SETTLE_SECONDS)
             target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            target.execute(f"PRAGMA busy_timeout = {_SLICE_SECONDS * 1000:.0f}")
+        _set_patience(target, 0)
+
+
+def _set_patience(target: sqlite3.Connection, seconds: float) -> None:
+    target.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")

@@ -51,6 +51,8 @@ def compare_pages(live: Path, old: Path | None, new: Path) -> Likeness:
                 continue  # the lock page, which holds nothing and is never copied
             now, later, earlier = (_page(file, number, size) for file in (live_file, new_file, old_file))
             is_old, is_new = is_old and now == earlier, is_new and now == later
+            if not now:
+                continue  # that a file is shorter says nothing
             if old is None:
                 like_new += now == later
             elif earlier != later:

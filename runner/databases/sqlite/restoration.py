@@ -16,8 +16,8 @@ from runner.databases.sqlite import moving
 from runner.databases.sqlite.connection import (
     connect,
     copy_online,
-    integrity_problems,
     is_malformed,
+    malformations,
     pragma,
     remove_database,
 )
@@ -218,8 +218,8 @@ class SqliteRestoration:
         copy_online(reader, self._live, unfinished)
         with closing(connect(unfinished, "rw")) as copy:
             pragma(copy, "journal_mode = DELETE")
-            problems, _ = integrity_problems(copy)
-        if problems and not integrity_problems(reader)[0]:  # a copy of what is malformed is as good as it can be
+            problems = malformations(copy)
+        if problems and not malformations(reader):  # a copy of what is malformed is as good as it can be
             raise IntegrityError(
                 msg("the safety copy is malformed: {problems}", problems="; ".join(problems)),
                 where=str(unfinished),

@@ -13,9 +13,9 @@ from runner.databases.base import LiveDatabase, Offer, Preflight
 from runner.databases.sqlite.connection import (
     connect,
     count,
-    integrity_problems,
     is_busy,
     is_malformed,
+    malformations,
     open_live,
     pragma,
     quoted,
@@ -122,7 +122,7 @@ def _of_live(path: Path, found: Preflight) -> None:
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("ROLLBACK")
             small = path.stat().st_size <= EXACT_BYTES
-            problems, _ = integrity_problems(connection) if small else ([], None)
+            problems = malformations(connection) if small else []
     except sqlite3.DatabaseError as error:
         if is_malformed(error):
             message = msg("the live file is no sound database: it will be moved aside and replaced by a rename")
