@@ -1,7 +1,8 @@
 """A SQLite restore in a folder of its own: the live database, the dump, the notes; also a process that swaps, and one
 that writes.
 
-`python -m tests.sqlite_restores swap FOLDER` and `… write FOLDER`: what the tests kill, and what writes meanwhile.
+`python -m tests.sqlite_restores swap FOLDER` and `… swap-back FOLDER` are what the tests kill, `… write FOLDER` is what
+writes meanwhile.
 """
 
 import os
@@ -136,9 +137,11 @@ def write_until_told(restore: Restore) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     what, folder = arguments
-    restore = make_restore(Path(folder), keep=not (Path(folder) / "keep-nothing").exists())
+    restore = make_restore(Path(folder))
     if what == "swap":
         restore.open().swap(restore.note, None)
+    elif what == "swap-back":
+        restore.open().swap_back(restore.note)
     else:
         write_until_told(restore)
 

@@ -123,11 +123,7 @@ class SqliteRestoration:
         if side is Side.NEW:
             return
         if side is not Side.OLD:
-            raise StepFailed(
-                msg("nobody can tell which state the SQLite database is in"),
-                where=self.label,
-                hint=msg("nothing was written; look at the file, its safety copy and its successor beside it"),
-            )
+            raise self._unclear()
         self._note(note, schema_version=None)
         with mapped_errors(self._live):
             if self._is_moved():
@@ -136,13 +132,16 @@ class SqliteRestoration:
                 overwrite(self._staged, self._live, self._keeping(note))
 
     def swap_back(self, note: Note) -> None:
-        """Raises StepFailed when there is no safety copy to write back."""
+        """What was written since the swap is gone then. Raises StepFailed when there is no copy to write back."""
         with mapped_errors(self._live):
             if self._is_moved():
                 self._move_back()
                 return
-            if self.side() is Side.OLD:
+            side = self.side()
+            if side is Side.OLD:
                 return
+            if side is not Side.NEW:
+                raise self._unclear()
             if self._kept is None or not self._kept.is_file():
                 raise StepFailed(
                     msg("the old SQLite database has no safety copy, so it cannot come back"),
@@ -155,8 +154,8 @@ class SqliteRestoration:
                 self._note(note, schema_version=int(pragma(reader, "schema_version")) + 1)
 
             with closing(connect(self._kept, "ro")) as kept:
-                padded = int(pragma(kept, "page_count")) > 1
-            overwrite(self._kept if padded else self._padded(self._kept), self._live, before)
+                has_pages = int(pragma(kept, "page_count")) > 1
+            overwrite(self._kept if has_pages else self._padded(self._kept), self._live, before)
 
     def open(self) -> None:
         """Nothing was closed."""
@@ -191,6 +190,13 @@ class SqliteRestoration:
             with mapped_errors(self._live):
                 self._bring_back()
         self._remove(self._staged, self._snapshot, self._unfinished_copy)
+
+    def _unclear(self) -> StepFailed:
+        return StepFailed(
+            msg("nobody can tell which state the SQLite database is in"),
+            where=self.label,
+            hint=msg("nothing was written; look at the file, its safety copy and its successor beside it"),
+        )
 
     def _is_moved(self) -> bool:
         return not (self._marks.existed and self._marks.readable)
