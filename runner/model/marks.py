@@ -83,7 +83,8 @@ class SqliteMarks(_Marks, frozen=True, kw_only=True, tag_field="engine", tag="sq
     """A SQLite file that is being replaced. Paths are absolute.
 
     `existed` False: there was no file. `readable` False: it could not be read as a database, so it is replaced by a
-    rename. `kept` is where its safety copy goes (None: none is made).
+    rename. `kept` is where its safety copy goes (None: none is made). `schema_version` is SQLite's own counter in the
+    live file, read under the lock of the swap, whose transaction makes it one higher. None: no page has been written.
     """
 
     path: str
@@ -91,6 +92,7 @@ class SqliteMarks(_Marks, frozen=True, kw_only=True, tag_field="engine", tag="sq
     kept: str | None = None
     existed: bool = True
     readable: bool = True
+    schema_version: int | None = None
 
 
 DatabaseMarks = PostgresqlMarks | SqliteMarks

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.databases.sqlite import connection as sqlite_connection
 from runner.databases.sqlite import open_capture
 from runner.model.profile import Reference, SqliteConfig
 
@@ -56,3 +57,11 @@ def test_a_view_and_a_generated_column_name_files_too(tmp_path: Path) -> None:
         "CREATE VIEW t AS SELECT made AS x FROM base",
     )  # fmt: skip
     assert found == still == {"reçus/1.pdf"}
+
+
+def test_a_copy_that_takes_long_is_not_taken_for_one_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_connection, "BUSY_SECONDS", -1.0)
+    found, _ = values(tmp_path, "CREATE TABLE t (x)", "INSERT INTO t VALUES ('a')")
+    assert found == {"a"}

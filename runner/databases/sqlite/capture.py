@@ -4,23 +4,29 @@ Source: https://www.sqlite.org/backup.html and https://www.sqlite.org/wal.html (
 """
 
 import sqlite3
-import time
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from runner.databases.base import DumpPart
-from runner.durable import PRIVATE_FILE
+from runner.databases.sqlite.connection import (
+    connect,
+    copy_online,
+    integrity_problems,
+    is_malformed,
+    open_live,
+    pragma,
+    quoted,
+    sequences,
+    tables,
+)
 from runner.errors import Finding, IntegrityError, SourceMissing, StepFailed, WorkspaceFailed
 from runner.messages import msg, printable
-from runner.model.manifest import DjangoRecord, MigrationRecord, SequenceRecord, SqliteRecord, TableRecord
+from runner.model.manifest import DjangoRecord, MigrationRecord, SqliteRecord
 from runner.model.profile import Reference, SqliteConfig
 
 _CHUNK_BYTES = 1 << 20
-_BUSY_SECONDS = 120.0
-_RETRY_SECONDS = 0.1
 _FETCH_ROWS = 10_000
-_NEEDS_WRITING = ("SQLITE_CANTOPEN", "SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_CANTINIT")
 
 
 def open_capture(config: SqliteConfig, workspace: Path, timestamp: str) -> "SqliteCapture":
@@ -37,7 +43,8 @@ def open_capture(config: SqliteConfig, workspace: Path, timestamp: str) -> "Sqli
         )
     copy = workspace / f"db_sqlite_{timestamp}.sqlite3"
     with _mapped(config.path):
-        _copy_online(config.path, copy)
+        with closing(open_live(config.path)) as live:
+            copy_online(live, config.path, copy)
         return SqliteCapture(config, copy)
 
 
@@ -50,7 +57,7 @@ class SqliteCapture:
         self._copy = copy
         self._size = copy.stat().st_size
         self._unchecked: str | None = None
-        self._connection = _connect(copy, "rw")  # ours alone; read-only would stumble over a WAL database
+        self._connection = connect(copy, "rw")  # ours alone; read-only would stumble over a WAL database
         try:
             self._check_integrity()
             self._record = self._read_record()
@@ -71,7 +78,7 @@ class SqliteCapture:
             yield from _values(self._connection, reference)
 
     def still_referenced(self, reference: Reference, values: Collection[str]) -> frozenset[str]:
-        with _mapped(self._config.path), closing(_open_live(self._config.path)) as live:
+        with _mapped(self._config.path), closing(open_live(self._config.path)) as live:
             return frozenset(values).intersection(_values(live, reference))
 
     def parts(self, *, gzip: bool) -> Iterator[DumpPart]:  # noqa: ARG002 - SQLite has no such files
@@ -98,18 +105,8 @@ class SqliteCapture:
                 yield chunk
 
     def _check_integrity(self) -> None:
-        """As far as it can be done without the functions and collations that an application may use in its schema."""
-        self._connection.execute("PRAGMA ignore_check_constraints = ON")  # what breaks one is kept as it is
-        problems = ["ok"]
-        for check in ("integrity_check", "quick_check"):
-            try:
-                problems = [row[0] for row in self._connection.execute(f"PRAGMA {check}(5)")]
-                break
-            except sqlite3.OperationalError as error:
-                if not error.sqlite_errorname.startswith("SQLITE_ERROR"):
-                    raise
-                self._unchecked = str(error)
-        if problems != ["ok"]:
+        problems, self._unchecked = integrity_problems(self._connection)
+        if problems:
             raise IntegrityError(
                 msg("the SQLite database is malformed: {problems}", problems="; ".join(problems)),
                 where=str(self._config.path),
@@ -118,47 +115,20 @@ class SqliteCapture:
 
     def _read_record(self) -> SqliteRecord:
         connection = self._connection
-        names = [
-            row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-        ]
         return SqliteRecord(
             path=printable(str(self._config.path)),
             sqlite_version=sqlite3.sqlite_version,
-            encoding=str(self._pragma("encoding")),
-            page_size=int(self._pragma("page_size")),
+            encoding=pragma(connection, "encoding"),
+            page_size=int(pragma(connection, "page_size")),
             journal_mode=_journal_mode(self._copy),
-            user_version=int(self._pragma("user_version")),
-            application_id=int(self._pragma("application_id")),
+            user_version=int(pragma(connection, "user_version")),
+            application_id=int(pragma(connection, "application_id")),
             size=self._size,
             dump=self._copy.name,
-            tables=tuple(
-                TableRecord(name=name, rows=self._count(name))
-                for name in names
-                if not name.startswith("sqlite_") and self._is_readable(name)
-            ),
-            sequences=self._sequences("sqlite_sequence" in names),
-            django=self._django() if "django_migrations" in names else None,
+            tables=tables(connection),
+            sequences=sequences(connection),
+            django=self._django(),
         )
-
-    def _pragma(self, name: str) -> str:
-        return str(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-    def _count(self, table: str) -> int:
-        return int(self._connection.execute(f"SELECT count(*) FROM {_quoted(table)}").fetchone()[0])  # noqa: S608 - quoted
-
-    def _is_readable(self, table: str) -> bool:
-        """A virtual table needs its module, which this SQLite may lack; its own tables are counted all the same."""
-        try:
-            self._connection.execute(f"SELECT 1 FROM {_quoted(table)} LIMIT 1")  # noqa: S608 - quoted
-        except sqlite3.OperationalError:
-            return False
-        return True
-
-    def _sequences(self, present: bool) -> tuple[SequenceRecord, ...]:  # noqa: FBT001 - a fact, not a switch
-        if not present:
-            return ()
-        rows = self._connection.execute("SELECT name, max(seq) FROM sqlite_sequence GROUP BY name ORDER BY name")
-        return tuple(SequenceRecord(name=str(name), last_value=int(seq or 0), is_called=True) for name, seq in rows)
 
     def _django(self) -> DjangoRecord | None:
         columns = {row[1] for row in self._connection.execute("PRAGMA table_info(django_migrations)")}
@@ -166,47 +136,6 @@ class SqliteCapture:
             return None
         rows = self._connection.execute("SELECT app, name FROM django_migrations ORDER BY app, name")
         return DjangoRecord(migrations=tuple(MigrationRecord(app=str(app), name=str(name)) for app, name in rows))
-
-
-def _copy_online(source: Path, copy: Path) -> None:
-    """One backup step under one read lock: the copy is of one instant. Waits for a writer that locks all out."""
-    deadline = time.monotonic() + _BUSY_SECONDS
-
-    def give_up(_status: int, _remaining: int, _total: int) -> None:
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                msg("the SQLite database stayed locked for {seconds:.0f} seconds", seconds=_BUSY_SECONDS),
-                where=str(source),
-                hint=msg("find the program that holds a transaction open, or stop the application"),
-            )
-
-    copy.touch(mode=PRIVATE_FILE)
-    with closing(_open_live(source)) as live, closing(sqlite3.connect(copy, isolation_level=None)) as target:
-        live.backup(target, pages=-1, progress=give_up, sleep=_RETRY_SECONDS)
-
-
-def _open_live(path: Path) -> sqlite3.Connection:
-    """Read-only where that works. A hot journal or a lost `-shm` must be put right first, which needs writing."""
-    connection = _connect(path, "ro")
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if error.sqlite_errorname not in _NEEDS_WRITING:
-            raise
-        return _connect(path, "rw")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=_BUSY_SECONDS
-    )
-    connection.execute("PRAGMA trusted_schema = OFF")
-    return connection
 
 
 def _journal_mode(path: Path) -> str:
@@ -222,7 +151,7 @@ def _mapped(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         name, reason = getattr(error, "sqlite_errorname", ""), str(error)
-        if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        if is_malformed(error):
             raise IntegrityError(
                 msg("this is not a sound SQLite database: {reason}", reason=reason),
                 where=str(path),
@@ -252,16 +181,12 @@ def _values(connection: sqlite3.Connection, reference: Reference) -> Iterator[st
     names = reference.table.split(".", 1)
     # With its table in front: SQLite takes an unknown name in quotes for a text. Compared as bytes: a column may ignore
     # case, or use a collation of the application's own.
-    column = f"{_quoted(names[-1])}.{_quoted(reference.column)}"
-    query = f"SELECT DISTINCT {column} COLLATE BINARY FROM {'.'.join(map(_quoted, names))} WHERE {column} IS NOT NULL"  # noqa: S608 - quoted
+    column = f"{quoted(names[-1])}.{quoted(reference.column)}"
+    query = f"SELECT DISTINCT {column} COLLATE BINARY FROM {'.'.join(map(quoted, names))} WHERE {column} IS NOT NULL"  # noqa: S608 - quoted
     connection.text_factory = bytes
     with closing(connection.execute(query)) as cursor:
         while rows := cursor.fetchmany(_FETCH_ROWS):
             yield from filter(None, (_text(value) for (value,) in rows))
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def _text(value: object) -> str:
