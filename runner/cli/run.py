@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -133,13 +134,17 @@ def print_finding(kind: str, finding: Finding) -> None:
 
 @contextlib.contextmanager
 def _signals_as_errors() -> Iterator[None]:
-    """SIGINT and SIGTERM become `Interrupted`, once: what it unwinds is not interrupted again."""
+    """SIGINT and SIGTERM become `Interrupted`, once: what it unwinds is not interrupted again.
+
+    Later ones are answered and not merely ignored: the programs that we start would inherit that, and a server that a
+    hook starts would never hear its SIGTERM.
+    """
     names = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)]
     watched = [getattr(signal, name) for name in names]
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in watched:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, _say_wait)
         raise Interrupted(
             msg("interrupted; everything was put back"),
             hint=msg("run the command again; earlier archives are untouched"),
@@ -151,6 +156,12 @@ def _signals_as_errors() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _say_wait(_number: int, _frame: FrameType | None) -> None:
+    """By the system's own call: a signal may come in the middle of a write to the stream."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"interrupted already; wait while everything is put back\n")
 
 
 def _bug(error: Exception) -> Outcome:
