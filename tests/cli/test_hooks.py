@@ -28,8 +28,9 @@ sys.exit(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
 """
 SLEEP = """\
 import os, pathlib, subprocess, sys, time
-deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if sys.argv[1:] == ["deaf"] else ""
-child = subprocess.Popen([sys.executable, "-c", f"{deaf} import time; print(flush=True); time.sleep(600)"], stdout=-1)
+heard = "signal.SIG_IGN" if sys.argv[1:] == ["deaf"] else "lambda *_: sys.exit(open('said-goodbye', 'w').close())"
+lines = ["import signal, sys, time", f"signal.signal(signal.SIGTERM, {heard})", "print(flush=True)", "time.sleep(600)"]
+child = subprocess.Popen([sys.executable, "-c", "; ".join(lines)], stdout=-1)
 child.stdout.read(1)  # it is deaf by now
 pathlib.Path("pids.partial").write_text(f"{os.getpid()} {child.pid}")
 os.rename("pids.partial", "pids")
@@ -221,6 +222,7 @@ def test_a_program_whose_time_is_up_is_ended_with_what_it_started(
     done = project.run("apply", "app")
     assert done.returncode == 14
     assert "did not end within 2 seconds" in done.stderr
+    assert (project.folder / "said-goodbye").exists() is (child == "well behaved" and os.name != "nt")
     for pid in map(int, (project.folder / "pids").read_text().split()):
         assert not processes.is_alive(pid)
     assert said(project) == ["start"]
