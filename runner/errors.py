@@ -15,6 +15,7 @@
     ├── StepFailed               14    a step failed, or what it needs is not there
     │   ├── ToolFailed                 a child process ended badly
     │   ├── ToolMissing                a child process could not be found
+    │   ├── HookFailed                 a program of `hooks` ended badly, took too long or is not there
     │   ├── ServerUnavailable          the database server is not there, or went away
     │   ├── SourceMissing              a database file, media root or required folder is not there
     │   ├── SourceUnreadable           a file or folder that belongs in the backup cannot be read
@@ -186,6 +187,10 @@ class ToolMissing(StepFailed):
     code = "step.tool-missing"
 
 
+class HookFailed(StepFailed):
+    code = "step.hook"
+
+
 class ServerUnavailable(StepFailed):
     code = "step.server"
 
@@ -237,6 +242,13 @@ def raise_all(errors: Sequence[RunnerError]) -> None:
         raise errors[0]
     if errors:
         raise SeveralFailed(errors)
+
+
+def interruption_in(error: RunnerError) -> Interrupted | None:
+    """The interruption among what went wrong, if a person or the system asked for the end."""
+    if isinstance(error, SeveralFailed):
+        return next(filter(None, map(interruption_in, error.errors)), None)
+    return error if isinstance(error, Interrupted) else None
 
 
 def exit_code_of(error: RunnerError) -> ExitCode:

@@ -3,11 +3,16 @@
 Every child gets its own process group, so that Ctrl-C reaches runner alone and runner ends its children in order.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +23,9 @@ from runner.model.secret import Secret
 _ERROR_LINES = 20
 _GRACE_SECONDS = 5.0
 _CHUNK_BYTES = 1 << 20
+_SLICE_SECONDS = 0.5
+_GRACE_SLICE_SECONDS = 0.02
+_TAIL_BYTES = 1 << 18
 
 Environment = Mapping[str, "str | Secret"]
 
@@ -47,6 +55,92 @@ def stream(arguments: Sequence[str], environment: Environment | None = None) -> 
         while chunk := child.stdout.read(_CHUNK_BYTES):
             yield chunk
         child.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """`code` as the system tells it, None when the time was up; `output`: stdout and stderr, the last 256 KiB."""
+
+    code: int | None
+    output: str
+
+
+def run_attended(
+    arguments: Sequence[str], environment: Mapping[str, str], *, folder: Path, timeout_seconds: float
+) -> Ended:
+    """Run a program in `folder` to its end, or until its time is up; whatever it does is told, not raised.
+
+    When its time is up, or an exception passes through here (an interruption), it is ended with all that it started,
+    save what made itself a session of its own. A program that ended by itself may leave others running: to start a
+    server is what some are for. Raises ToolMissing when it cannot be started.
+    """
+    program = arguments[0]
+    if not Path(program).is_absolute() and Path(program).name != program:
+        program = str(folder / program)  # on Windows it would be looked for in our own folder
+    with tempfile.TemporaryFile() as output:  # a pipe would stay open as long as a server that was started
+        try:
+            process = subprocess.Popen(  # noqa: S603 - an argument list, never a shell string
+                [program, *arguments[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={**os.environ, **environment},
+                start_new_session=os.name != "nt",
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise ToolMissing(
+                msg("`{program}` cannot be started: {reason}", program=arguments[0], reason=reason)
+            ) from None
+        try:
+            code = _wait(process, timeout_seconds)
+        finally:
+            if process.poll() is None:
+                _end_group(process)
+        return Ended(code, _tail(output))
+
+
+def _wait(process: "subprocess.Popen[bytes]", timeout_seconds: float) -> int | None:
+    """The exit code, None when the time is up. In slices: Windows hears no Ctrl-C during a wait."""
+    deadline = time.monotonic() + timeout_seconds
+    while (left := deadline - time.monotonic()) > 0:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(min(left, _SLICE_SECONDS))
+    return process.poll()
+
+
+def _end_group(process: "subprocess.Popen[bytes]") -> None:
+    """End a running program and its descendants: politely where the system has a way, then surely."""
+    if sys.platform == "win32":
+        taskkill = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "taskkill.exe")
+        command = [str(taskkill), "/T", "/F", "/PID", str(process.pid)]
+        with contextlib.suppress(OSError):
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - as above
+        process.kill()
+    else:
+        deadline = time.monotonic() + _GRACE_SECONDS
+        # The first of them may be gone long before those that it started. EPERM: only dead ones are left (macOS).
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGTERM)
+            while time.monotonic() < deadline:
+                time.sleep(_GRACE_SLICE_SECONDS)
+                process.poll()
+                os.killpg(process.pid, 0)
+            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # one that became another user's cannot be ended by us
+        process.wait(_GRACE_SECONDS)
+
+
+def _tail(file: IO[bytes]) -> str:
+    """The end of what was written, from the beginning of a line on."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _TAIL_BYTES))
+    content = file.read()
+    if size > _TAIL_BYTES:
+        content = content.partition(b"\n")[2] or content
+    return content.decode("utf-8", "replace").strip()
 
 
 class _Child:

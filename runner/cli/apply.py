@@ -12,7 +12,7 @@ from runner.cli.progress import reporter
 from runner.cli.reports import backup_data, backup_lines
 from runner.cli.run import Outcome, finding_data
 from runner.cli.settings import Settings
-from runner.errors import ExitCode, Finding, Interrupted, RunnerError, exit_code_of
+from runner.errors import ExitCode, Finding, RunnerError, exit_code_of, interruption_in
 from runner.model.plan import Plan
 from runner.model.profile import Variant
 from runner.planning import plan_apply
@@ -37,9 +37,9 @@ def apply_outcome(settings: Settings, request: Request) -> Outcome:
     for name in config.all_names(find_root(settings)):
         try:
             outcomes.append((name, _one(settings, request, name)))
-        except Interrupted:
-            raise
         except RunnerError as error:
+            if interruption_in(error) is not None:
+                raise
             outcomes.append((name, Outcome(errors=error.findings, exit_code=exit_code_of(error))))
     return _together(outcomes)
 

@@ -169,13 +169,15 @@ def _signals_as_errors() -> Iterator[None]:
     """SIGINT and SIGTERM become `Interrupted`, once: what it unwinds is not interrupted again.
 
     A signal that was ignored before we came stays so: `nohup` means it.
+    Later ones are answered and not merely ignored: the programs that we start would inherit that, and a server that a
+    hook starts would never hear its SIGTERM.
     """
     names = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)]
     watched = [number for name in names if signal.getsignal(number := getattr(signal, name)) is not signal.SIG_IGN]
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in watched:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, _say_wait)
         raise Interrupted(
             msg("interrupted; everything was put back"),
             hint=msg("run the command again; earlier archives are untouched"),
@@ -195,6 +197,12 @@ def _unwritten(error: OSError) -> Finding:
         msg("the result cannot be written to stdout: {reason}", reason=error.strerror or str(error)),
         hint=msg("what was asked for was done; `runner list` shows the archives"),
     )
+
+
+def _say_wait(_number: int, _frame: FrameType | None) -> None:
+    """By the system's own call: a signal may come in the middle of a write to the stream."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"interrupted already; wait while everything is put back\n")
 
 
 def _bug(error: Exception) -> Outcome:

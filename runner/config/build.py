@@ -10,15 +10,18 @@ from typing import Final, Literal, cast
 
 from runner.config.locations import located
 from runner.config.place import KeyPath
-from runner.config.reading import DEFAULT_SAFETY_COPIES, DEFAULT_STATE, Candidate, Reading
+from runner.config.reading import DEFAULT_SAFETY_COPIES, DEFAULT_STATE, SAFETY_DATABASE, Candidate, Reading
 from runner.config.variables import Expanded, expand
 from runner.messages import msg
 from runner.model.problem import Problem
 from runner.model.profile import (
+    HOOK_SECONDS,
     AdminConfig,
     ArchiveConfig,
+    Command,
     Compression,
     DatabaseConfig,
+    HooksConfig,
     LocalDestination,
     MediaConfig,
     PostgresqlConfig,
@@ -69,12 +72,14 @@ class _Builder:
                 safety_copy=SafetyCopyConfig(
                     path=self._path(self._read, ("restore", "safety_copy", "path"), DEFAULT_SAFETY_COPIES),
                     keep_last=self._read.number("restore", "safety_copy", "keep_last") or 3,
+                    database=cast("Literal['dump', 'rename']", self._read.text(*SAFETY_DATABASE) or "dump"),
                 ),
                 admin=self._admin(),
             ),
             description=self._read.text("description") or "",
             database=self._database(),
             media=self._media(),
+            hooks=self._hooks(),
         )
         stated = tuple(Variant(text) for _, text in self._read.texts("restore", "variants"))
         variants = stated or tuple(variant for variant in Variant if profile.serves(variant))
@@ -124,6 +129,22 @@ class _Builder:
         user = self._text("restore", "admin", "user")
         return None if user is None else AdminConfig(user, self._secret("restore", "admin", "password"))
 
+    def _hooks(self) -> HooksConfig:
+        if not self._read.has("hooks"):
+            return HooksConfig()
+        return HooksConfig(
+            before_apply=self._commands("before_apply"),
+            after_apply=self._commands("after_apply"),
+            before_restore=self._commands("before_restore"),
+            after_restore=self._commands("after_restore"),
+            on_error=self._commands("on_error"),
+            timeout_seconds=self._read.number("hooks", "timeout") or HOOK_SECONDS,
+            folder=self._candidate.project.folder,
+        )
+
+    def _commands(self, event: str) -> tuple[Command, ...]:
+        return tuple(self._list("hooks", event, index) for index in self._read.items("hooks", event))
+
     def _secret(self, *path: str) -> SecretReference | None:
         if (variable := self._read.text(*path, "env")) is not None:
             return EnvironmentSecret(variable)
@@ -133,7 +154,7 @@ class _Builder:
             return CommandSecret(self._list(*path, "command"))
         return None
 
-    def _list(self, *path: str) -> tuple[str, ...]:
+    def _list(self, *path: str | int) -> tuple[str, ...]:
         return tuple(text for _, text in self._read.texts(*path))
 
     def _text(self, *path: str) -> str | None:

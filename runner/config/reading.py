@@ -19,6 +19,7 @@ _NO_PATH: Final = re.compile(r"://|[\x00-\x1f]")
 
 DEFAULT_STATE: Final = ".runner"
 DEFAULT_SAFETY_COPIES: Final = "backups_local"
+SAFETY_DATABASE: Final = ("restore", "safety_copy", "database")
 DEFAULT_ARCHIVE_NAME: Final = "{profile}_backup_{timestamp}.zip"
 
 EXPANDED: Final = frozenset(

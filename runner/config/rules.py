@@ -13,7 +13,7 @@ from typing import Final
 from runner.config.archive_names import faults
 from runner.config.path_rules import places_are_apart
 from runner.config.place import ROOT, KeyPath
-from runner.config.reading import Candidate, is_expanded
+from runner.config.reading import SAFETY_DATABASE, Candidate, is_expanded
 from runner.config.variables import misspelt
 from runner.media.select import Selection
 from runner.messages import Message, msg
@@ -55,6 +55,24 @@ def admin_has_a_server(candidate: Candidate) -> Iterator[Problem]:
     if candidate.profile.has("restore", "admin") and (engine == "sqlite" or candidate.lacks("database")):
         message = msg("a role that may create databases is for PostgreSQL, and this profile has no such database")
         yield candidate.document.problem(("restore", "admin"), message, hint=msg("remove it"), of_key=True)
+
+
+def renaming_has_a_server(candidate: Candidate) -> Iterator[Problem]:
+    engine = candidate.profile.text("database", "engine")
+    renames = candidate.profile.text(*SAFETY_DATABASE) == "rename"
+    if renames and (engine == "sqlite" or candidate.lacks("database")):
+        message = msg("`rename` keeps a PostgreSQL database on its server, and this profile has no such database")
+        yield candidate.document.problem(SAFETY_DATABASE, message, hint=msg("write `dump`, or remove it"))
+
+
+def hooks_name_a_program(candidate: Candidate) -> Iterator[Problem]:
+    for event in ("before_apply", "after_apply", "before_restore", "after_restore", "on_error"):
+        for index in candidate.profile.items("hooks", event):
+            path = ("hooks", event, index, 0)
+            program = candidate.profile.text(*path)
+            if program is not None and not program.strip():
+                message, hint = msg("names no program"), msg("write it first, its arguments after it")
+                yield candidate.document.problem(path, message, hint=hint)
 
 
 def archive_name_is_legal(candidate: Candidate) -> Iterator[Problem]:
@@ -170,6 +188,8 @@ RULES: Final[tuple[Rule, ...]] = (
     somewhere_to_put_it,
     variants_have_their_parts,
     admin_has_a_server,
+    renaming_has_a_server,
+    hooks_name_a_program,
     archive_name_is_legal,
     references_have_a_database,
     references_are_distinct,

@@ -18,7 +18,6 @@ UNBUILT: Final[tuple[KeyPath, ...]] = (
     ("app",),
     ("archive", "encryption"),
     ("retention",),
-    ("hooks",),
     ("schedule",),
     ("notify",),
     ("alert",),

@@ -14,6 +14,7 @@ class Action(StrEnum):
     """What a step does; the same words stand in progress events and in `--format json`."""
 
     LOCK = "lock"
+    HOOK = "hook"
     CHECK = "check"
     SNAPSHOT = "snapshot"
     REFERENCES = "references"

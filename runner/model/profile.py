@@ -122,18 +122,20 @@ class SafetyCopyConfig:
 
 
 Command = tuple[str, ...]
+HOOK_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class HooksConfig:
-    """Programs to run around the work, as argument lists; `timeout_seconds` is for each of them."""
+    """Programs to run around the work, as argument lists, in `folder`; `timeout_seconds` is for each of them."""
 
     before_apply: tuple[Command, ...] = ()
     after_apply: tuple[Command, ...] = ()
     before_restore: tuple[Command, ...] = ()
     after_restore: tuple[Command, ...] = ()
     on_error: tuple[Command, ...] = ()
-    timeout_seconds: float = 300.0
+    timeout_seconds: float = HOOK_SECONDS
+    folder: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from runner.errors import Refused
 from runner.messages import msg
 from runner.model.plan import Action, Plan, Step
 from runner.model.profile import PostgresqlConfig, Profile, SqliteConfig, Variant
+from runner.planning.hooks import hook_steps
 
 TIMESTAMP_FIELD = "{timestamp}"
 
@@ -50,6 +51,7 @@ def _steps(profile: Profile, variant: Variant, name: str) -> Iterator[Step]:
         msg("take the lock of `{profile}` and clean up after interrupted runs", profile=profile.name),
         writes=(str(profile.state / profile.name / "lock"),),
     )
+    yield from hook_steps("before_apply", profile.hooks.before_apply)
     yield Step(
         Action.CHECK,
         msg("check that everything the backup needs is there"),
@@ -82,3 +84,5 @@ def _steps(profile: Profile, variant: Variant, name: str) -> Iterator[Step]:
             reads=(work,),
             writes=(str(destination.path / name),),
         )
+    yield from hook_steps("after_apply", profile.hooks.after_apply)
+    yield from hook_steps("on_error, only if the backup fails", profile.hooks.on_error)

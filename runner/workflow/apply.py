@@ -1,13 +1,15 @@
 """`runner apply`: one backup.
 
-lock → clean up → check → snapshot → survey → references → dump → media → seal → verify → put → remember
+lock → clean up → before_apply → check → snapshot → survey → references → dump → media → seal → verify → put → remember
+→ after_apply, which also comes after a failure; on_error comes last of all
 """
 
 import contextlib
 import platform
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -21,7 +23,10 @@ from runner.durable import create_private
 from runner.errors import (
     DestinationFailed,
     Finding,
+    HookFailed,
+    Interrupted,
     RunnerError,
+    SeveralFailed,
     SourceMissing,
     WorkspaceFailed,
     raise_all,
@@ -34,25 +39,83 @@ from runner.model.profile import Compression, MediaConfig
 from runner.model.report import BackupReport
 from runner.state import ProfileState, Workspace
 from runner.workflow.delivery import Delivery
+from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.media import MediaCopy, Survey, check_sources, survey
 from runner.workflow.places import open_capture, open_destination
 from runner.workflow.references import ReferenceCheck, unchecked
+from runner.workflow.shield import Shield
 
 
 def apply(plan: Plan, reporter: Reporter) -> BackupReport:
-    """Carry a plan out. Raises RunnerError; then no archive has a final name and nothing is left behind."""
+    """Carry a plan out, between its hooks.
+
+    Raises RunnerError; then no archive has a final name and nothing is left behind. Where a hook failed after the
+    archive was made, the error says that it is there.
+    """
     started = time.monotonic()
     state = ProfileState(plan.profile.state, plan.profile.name)
-    with state.locked():
-        for path in state.clean_leftovers():
-            reporter(Logged(msg("removed what an interrupted run left behind: {path}", path=path)))
-        run_id = f"{plan.timestamp}-{secrets.token_hex(4)}"
+    run_id = f"{plan.timestamp}-{secrets.token_hex(4)}"
+    context = HookContext(plan.profile, plan.variant, run_id)
+
+    def back_up() -> BackupReport:
         with state.workspace(run_id) as workspace:
             run = _Backup(plan, state, workspace, run_id, reporter)
             try:
                 return run.run(started)
             except OSError as error:
                 raise _workspace_failed(plan, error) from None
+
+    with failures_told(context, reporter), state.locked():
+        for path in state.clean_leftovers():
+            reporter(Logged(msg("removed what an interrupted run left behind: {path}", path=path)))
+        return _between_hooks(back_up, context, reporter)
+
+
+def _between_hooks(back_up: Callable[[], BackupReport], context: HookContext, reporter: Reporter) -> BackupReport:
+    """Whatever `before_apply` began to stop, `after_apply` starts again: after an error and an interruption too."""
+    hooks = context.profile.hooks
+    report: BackupReport | None = None
+    try:
+        # The shield stands between the two, so that no signal finds a moment in which `after_apply` is left out.
+        with Shield() as shield:
+            try:
+                with shield.lifted():
+                    run_hooks(hooks.before_apply, "before_apply", context, reporter)
+                    report = back_up()
+            except BaseException as error:
+                if hooks.before_apply or report is not None:
+                    _after_failure(error, replace(context, archive=_place_of(report), error=error), reporter)
+                raise
+            run_hooks(hooks.after_apply, "after_apply", replace(context, archive=_place_of(report)), reporter)
+    except RunnerError as error:
+        if report is None:
+            raise
+        raise _archive_stays(error, _place_of(report)) from None
+    return report
+
+
+def _after_failure(error: BaseException, context: HookContext, reporter: Reporter) -> None:
+    """Returns, or raises the error together with what went wrong here."""
+    try:
+        run_hooks(context.profile.hooks.after_apply, "after_apply", context, reporter)
+    except RunnerError as late:
+        if isinstance(error, RunnerError):
+            raise SeveralFailed((error, late)) from None
+        for finding in late.findings:
+            reporter(Noticed(finding))
+
+
+def _place_of(report: BackupReport | None) -> str:
+    return "" if report is None else str(report.placed[0].path)
+
+
+def _archive_stays(error: RunnerError, place: str) -> RunnerError:
+    """What went wrong after the archive was made, told so that nobody believes it lost."""
+    if isinstance(error, SeveralFailed):
+        return SeveralFailed([_archive_stays(each, place) for each in error.errors])
+    if isinstance(error, Interrupted):
+        return Interrupted(msg("interrupted when the archive was made already; it stays"), where=place)
+    return HookFailed(msg("the archive is made and stays; {reason}", reason=str(error)), where=place, hint=error.hint)
 
 
 class _Backup:

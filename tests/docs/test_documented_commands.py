@@ -11,10 +11,12 @@ from pathlib import Path
 import yaml
 
 from runner import config
+from runner.cli import main
 from tests.requirements import requires_program
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"<!-- test: (\w+) -->\n```(\w+)\n(.*?)```", re.DOTALL)
+RESTORES = "restore" in main._COMMANDS
 YAML_BLOCK = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 
 
@@ -28,33 +30,59 @@ def make_application(folder: Path) -> None:
         connection.execute("INSERT INTO finance_payment (receipt) VALUES ('payment_receipts/2026/benali.pdf')")
 
 
-def test_the_quickstart_works_as_written(tmp_path: Path) -> None:
-    requires_program("unzip")
-    make_application(tmp_path)
-    (tmp_path / "profiles").mkdir()
-    programs = tmp_path / "programs"
+def output_of(blocks: list[tuple[str, str, str]], folder: Path, programs: Path) -> str:
+    """Do in `folder` what the blocks say: write the files, run the commands; everything that they print."""
+    (folder / "profiles").mkdir(parents=True)
     programs.mkdir()
     (programs / "runner").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m runner "$@"\n', "utf-8")
     (programs / "runner").chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     output = ""
-    blocks = BLOCK.findall((ROOT / "docs" / "quickstart.md").read_text("utf-8"))
-    assert [name for name, _, _ in blocks] == ["project", "profile", "folder", "check", "backup", "restore"]
     for _, language, content in blocks:
         if language == "yaml":
-            (tmp_path / content.splitlines()[0].removeprefix("# ")).write_text(content, "utf-8")
+            (folder / content.splitlines()[0].removeprefix("# ")).write_text(content, "utf-8")
             continue
         script = ["sh", "-e", "-c", content]
-        done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         output += done.stdout
+    return output
+
+
+def test_the_quickstart_works_as_written(tmp_path: Path) -> None:
+    requires_program("unzip")
+    make_application(tmp_path)
+    blocks = BLOCK.findall((ROOT / "docs" / "quickstart.md").read_text("utf-8"))
+    assert [name for name, _, _ in blocks] == ["project", "profile", "folder", "check", "backup", "restore"]
+    output = output_of(blocks, tmp_path, tmp_path / "programs")
     for expected in ("school: valid", "every byte verified", "1 file matches", "RESTORE BY HAND"):
         assert expected in output
 
 
+def test_the_sample_comes_back_on_a_new_machine_as_the_disaster_page_says(tmp_path: Path) -> None:
+    requires_program("unzip")
+    requires_program("sqlite3")
+    blocks = BLOCK.findall((ROOT / "docs" / "disaster.md").read_text("utf-8"))
+    names = ["disaster", "project", "profile", "look", "restore", "undo", "by_hand"]
+    assert [name for name, _, _ in blocks] == names
+    if not RESTORES:
+        blocks = [block for block in blocks if block[0] not in ("restore", "undo")]
+    folder = tmp_path / "new machine"
+    output = output_of(blocks, folder, tmp_path / "programs")
+    lines = output.splitlines()
+    assert not (folder / "sample").exists()
+    assert any("every byte is as it was written" in line for line in lines)
+    assert lines.count("480") == (2 if RESTORES else 1)
+    assert "ok" in lines
+    assert len(list((folder / "by_hand" / "media").rglob("*.jpg"))) > 50
+    assert not (folder / "media" / "payment_receipts").exists()  # undone, mistake and all
+
+
 def test_every_profile_that_a_page_shows_is_valid(tmp_path: Path) -> None:
     shown = 0
-    for page in (ROOT / "README.md", ROOT / "docs" / "quickstart.md", ROOT / "docs" / "fr" / "demarrage.md"):
+    french = ROOT / "docs" / "fr"
+    pages = [ROOT / "README.md", ROOT / "docs" / "quickstart.md", ROOT / "docs" / "disaster.md"]
+    for page in (*pages, french / "demarrage.md", french / "sinistre.md"):
         for content in YAML_BLOCK.findall(page.read_text("utf-8")):
             if "destinations:" not in content:
                 continue
@@ -65,7 +93,7 @@ def test_every_profile_that_a_page_shows_is_valid(tmp_path: Path) -> None:
             checked = config.check(config.find_root(None, folder), environ={"HOME": str(folder)})
             assert [str(problem.message) for problem in checked.problems] == []
             shown += 1
-    assert shown == 3
+    assert shown == 9
 
 
 def test_the_ci_jobs_of_the_readme_are_yaml() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from runner.errors import ExitCode, ToolFailed, ToolMissing, exit_code_of
 from runner.model.secret import Secret
-from runner.process import run, stream
+from runner.process import Ended, run, run_attended, stream
 from tests.servers import processes
 
 PASSWORD = "gr&nd secret é"
@@ -144,3 +144,32 @@ def test_interrupting_us_ends_the_child_even_a_deaf_one(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGINT)
         parent.wait(30)
     assert not processes.is_alive(pid)
+
+
+def test_an_attended_program_is_told_about_and_not_raised(tmp_path: Path) -> None:
+    script = "import os, sys; print('out', os.getcwd(), os.environ['WORD'], flush=True); sys.exit('err')"
+    ended = run_attended(python(script), {"WORD": "w"}, folder=tmp_path, timeout_seconds=60)
+    assert ended.code == 1
+    assert ended.output.splitlines() == [f"out {tmp_path.resolve()} w", "err"]
+
+
+def test_an_attended_program_is_looked_for_in_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(ToolMissing, match=r"\./nothing"):
+        run_attended(["./nothing"], {}, folder=tmp_path, timeout_seconds=60)
+    if os.name != "nt":
+        (tmp_path / "stop.sh").write_text("#!/bin/sh\necho stopped\n")
+        (tmp_path / "stop.sh").chmod(0o755)
+        assert run_attended(["./stop.sh"], {}, folder=tmp_path, timeout_seconds=60) == Ended(0, "stopped")
+
+
+def test_what_no_system_call_accepts_is_a_program_that_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(ToolMissing, match="null"):
+        run_attended([sys.executable, "a\0b"], {}, folder=tmp_path, timeout_seconds=60)
+
+
+def test_of_much_output_the_end_is_kept(tmp_path: Path) -> None:
+    script = "for n in range(200_000): print(n)"
+    lines = run_attended(python(script), {}, folder=tmp_path, timeout_seconds=60).output.splitlines()
+    assert lines[-1] == "199999"
+    assert lines == [str(n) for n in range(200_000 - len(lines), 200_000)]
+    assert 10_000 < len(lines) < 100_000

@@ -7,6 +7,7 @@ from runner.model.profile import (
     AdminConfig,
     ArchiveConfig,
     Compression,
+    HooksConfig,
     LocalDestination,
     MediaConfig,
     PostgresqlConfig,
@@ -47,8 +48,15 @@ archive: {name: "{profile}-{timestamp}.zip", compression: small, verify: false}
 destinations: [{type: local, path: "${BACKUPS}/x"}, {type: local, path: ~/y}]
 restore:
   variants: [media-only]
-  safety_copy: {path: copies, keep_last: 5}
+  safety_copy: {path: copies, keep_last: 5, database: rename}
   admin: {user: postgres, password: {command: [pass, show, pg]}}
+hooks:
+  before_apply: [[systemctl, stop, school], [sync]]
+  after_apply: [[systemctl, start, school, ""]]
+  before_restore: [[a, "b c"]]
+  after_restore: [["$HOME", "${X:-y}", "~"]]
+  on_error: [[tell]]
+  timeout: 60
 """
 
 
@@ -93,8 +101,17 @@ def test_every_key_arrives(tmp_path: Path) -> None:
         destinations=(LocalDestination(mount / "x"), LocalDestination(home / "y")),
         restore=RestoreConfig(
             variants=(Variant.MEDIA_ONLY,),
-            safety_copy=SafetyCopyConfig(folder / "copies", 5),
+            safety_copy=SafetyCopyConfig(folder / "copies", 5, "rename"),
             admin=AdminConfig("postgres", CommandSecret(("pass", "show", "pg"))),
+        ),
+        hooks=HooksConfig(
+            before_apply=(("systemctl", "stop", "school"), ("sync",)),
+            after_apply=(("systemctl", "start", "school", ""),),
+            before_restore=(("a", "b c"),),
+            after_restore=(("$HOME", "${X:-y}", "~"),),
+            on_error=(("tell",),),
+            timeout_seconds=60,
+            folder=folder,
         ),
     )
 
@@ -111,6 +128,13 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         destinations=(LocalDestination(folder / "backups"),),
         restore=RestoreConfig((Variant.DB_ONLY,), SafetyCopyConfig(folder / "backups_local", 3)),
     )
+
+
+def test_the_safety_copy_of_a_database_may_be_said_to_be_the_default(tmp_path: Path) -> None:
+    text = VALID + "restore: {safety_copy: {database: dump}}\nhooks: {timeout: 7}\n"
+    profile = only(project(tmp_path, shop=text))
+    assert profile.restore.safety_copy.database == "dump"
+    assert profile.hooks == HooksConfig(timeout_seconds=7, folder=tmp_path)
 
 
 def test_variants_are_all_that_the_profile_serves(tmp_path: Path) -> None:
