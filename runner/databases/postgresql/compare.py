@@ -51,6 +51,10 @@ FROM (SELECT pg_catalog.lo_lseek64(fd, 0, 2) AS size, pg_catalog.lo_close(fd) AS
 """
 
 
+# Row security must fail a query and never leave out rows in silence; names and operators are the server's own.
+_SESSION = {"client_encoding": "UTF8", "row_security": "off", "search_path": "pg_catalog"}
+
+
 @dataclass(frozen=True, slots=True)
 class _Relation:
     oid: int
@@ -82,10 +86,12 @@ def differences(
 
     Compared are the rows of every table (one that was left out of the dump has none), the positions of the sequences,
     the number and the bytes of the large objects, and that there is no table more and none less. Tables whose data
-    member is in `skip` only have to exist. Works inside a transaction, too; every table is read once.
+    member is in `skip` only have to exist. Works inside a transaction, too; every table is read once. The session's
+    settings may be those that a dump left; afterwards they are this comparison's.
     Raises psycopg.Error.
     """
-    connection.execute("SELECT pg_catalog.set_config('row_security', 'off', false)")
+    for setting, value in _SESSION.items():
+        connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [setting, value])
     with connection.cursor(row_factory=class_row(_Relation)) as cursor:
         relations = {(each.schema, each.name): each for each in cursor.execute(_RELATIONS).fetchall()}
     tables = {name: each for name, each in relations.items() if each.kind == "r"}

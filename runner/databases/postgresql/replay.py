@@ -39,14 +39,16 @@ def replay(
 ) -> None:
     """Execute the script on `connection` up to its end, or to the first error.
 
-    In a transaction of the caller's the script may not have its own: BEGIN, COMMIT and the like are refused. `name` is
-    the member's, for messages. `leave_out` picks statements that are not run, `may_fail` those whose refusal by the
-    server is passed over (in a transaction only). `SET transaction_timeout` is left out where the server does not know
-    it. The script's settings stay in the session.
+    In a transaction of the caller's the script's own become a part of it: a BEGIN and its COMMIT, as pg_dump puts them
+    around large objects, are passed over, and all else that would end the caller's is refused. `name` is the member's,
+    for messages. `leave_out` picks statements that are not run, `may_fail` those that are passed over when a role is
+    missing or a right (in a transaction only). `SET transaction_timeout` is left out where the server does not know it.
+    The script's settings stay in the session.
 
     Raises StepFailed with PostgreSQL's words and the line, ServerUnavailable, IntegrityError for a script that is none
     of pg_dump's, DumpIncomplete for one that is cut short; the script's own transaction is open then.
     """
+    begun = False
     inside = connection.info.transaction_status != TransactionStatus.IDLE
     with connection.cursor() as cursor:
         cursor.execute("SET standard_conforming_strings = on")
@@ -54,8 +56,11 @@ def replay(
             statement = piece.statement if isinstance(piece, CopyBlock) else piece
             if leave_out(statement) or _is_unknown_setting(statement, connection):
                 continue
+            if inside and statement.text.upper() == (b"COMMIT" if begun else b"BEGIN"):
+                begun = not begun
+                continue
             if inside and _is_transaction_control(statement):
-                _refuse(name, statement, msg("the script has a transaction of its own, and must run inside another"))
+                _refuse(name, statement, msg("the script would end the transaction that it runs in"))
             with _Mapped(name, statement):
                 if isinstance(piece, CopyBlock):
                     _copy(cursor, piece)
@@ -76,9 +81,8 @@ def _try(connection: Connection, statement: Statement) -> None:
     try:
         with connection.transaction():
             connection.execute(statement.text)
-    except psycopg.Error as error:
-        if error.sqlstate is None or error.sqlstate.startswith(_SERVER_GONE):
-            raise
+    except (psycopg.errors.UndefinedObject, psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidGrantOperation):
+        pass  # there is no such role here, or it is not this role's to say
 
 
 def _check(connection: Connection, name: str, statement: Statement, *, inside: bool) -> None:
@@ -104,7 +108,7 @@ def _refuse(name: str, statement: Statement, reason: Message) -> None:
     raise IntegrityError(
         msg("line {line}: {reason}", line=statement.line, reason=reason),
         where=name,
-        hint=msg("make the dump without `--single-transaction`, and do not restore scripts that pg_dump did not write"),
+        hint=msg("no dump of pg_dump's holds such a line: do not trust this archive, take another one"),
     )
 
 

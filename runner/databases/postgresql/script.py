@@ -169,7 +169,7 @@ class _Reader:
         while True:
             match = _TOKEN.match(self._buffer, position)
             kind = "" if match is None else match.lastgroup or ""
-            if kind in _ALONE or (kind and kind != "cut" and match is not None and match.end() < len(self._buffer)):
+            if kind in _ALONE or (kind and match is not None and match.end() < len(self._buffer)):
                 assert match is not None  # noqa: S101 - a kind has a match
                 return kind, match.end()
             size = len(self._buffer)

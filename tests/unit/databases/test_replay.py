@@ -49,10 +49,18 @@ def content(cluster: Cluster, name: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "option", [None, "--rows-per-insert=500", pytest.param("--column-inserts", marks=pytest.mark.slow)]
+    ("rich", "option"),
+    [
+        ("pagila", "--format=plain"),
+        ("pagila", "--rows-per-insert=500"),
+        ("regression", "--format=plain"),
+        pytest.param("pagila", "--column-inserts", marks=pytest.mark.slow),
+        pytest.param("regression", "--rows-per-insert=500", marks=pytest.mark.slow),
+    ],
+    indirect=["rich"],
 )
-def test_what_psql_makes_of_it(cluster: Cluster, rich: str, empty: Callable[[], str], option: str | None) -> None:
-    script = cluster.run("pg_dump", *([option] if option else []), dbname=rich).stdout
+def test_what_psql_makes_of_it(cluster: Cluster, rich: str, empty: Callable[[], str], option: str) -> None:
+    script = cluster.run("pg_dump", option, dbname=rich).stdout
     by_psql, by_replay = empty(), empty()
     cluster.run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", dbname=by_psql, input=script)
     run(cluster, by_replay, script)
@@ -155,7 +163,8 @@ def test_a_script_that_is_cut_short(cluster: Cluster, empty: Callable[[], str]) 
 
 @pytest.mark.parametrize(
     "control",
-    ["COMMIT", "/* */ commit AND CHAIN", "ROLLBACK", "BEGIN", "START TRANSACTION", "END", "ABORT", "SAVEPOINT a",
+    ["COMMIT", "/* */ commit AND CHAIN", "ROLLBACK", "BEGIN; BEGIN", "BEGIN; ROLLBACK", "BEGIN; COMMIT; COMMIT",
+         "START TRANSACTION", "END", "ABORT", "SAVEPOINT a",
      "PREPARE TRANSACTION 'x'", "DO $$ BEGIN COMMIT; END $$"],
 )  # fmt: skip
 def test_a_transaction_of_ours_stays_ours(cluster: Cluster, empty: Callable[[], str], control: str) -> None:
@@ -167,6 +176,20 @@ def test_a_transaction_of_ours_stays_ours(cluster: Cluster, empty: Callable[[], 
             replay(connection, chunked(script.encode()), "db.sql")
         connection.execute("ROLLBACK")
     assert cluster.sql(name, "SELECT to_regclass('t'), to_regclass('u')") == [(None, None)]
+
+
+def test_a_pair_of_the_script_becomes_a_part_of_ours(cluster: Cluster, empty: Callable[[], str]) -> None:
+    name = empty()
+    cluster.sql(name, "SELECT lo_from_bytea(4242, 'twelve bytes')")
+    script = cluster.run("pg_dump", dbname=name).stdout
+    assert b"BEGIN;\n\nSELECT pg_catalog.lo_open" in script
+    restored = empty()
+    with cluster.connect(restored) as connection:
+        connection.execute("BEGIN")
+        replay(connection, chunked(script), "db.sql")
+        assert cluster.sql(restored, "SELECT count(*) FROM pg_largeobject") == [(0,)]
+        connection.execute("COMMIT")
+    assert cluster.sql(restored, "SELECT lo_get(4242)") == [(b"twelve bytes",)]
 
 
 def test_a_transaction_of_the_script_is_its_own(cluster: Cluster, empty: Callable[[], str]) -> None:
