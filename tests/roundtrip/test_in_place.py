@@ -415,6 +415,73 @@ def test_privileges_come_back_as_far_as_roles_exist(school: Shop) -> None:
     assert sorted(school.cluster.sql(school.config.name, query)) == before
 
 
+def test_a_table_that_could_not_be_read_is_left_out(school: Shop) -> None:
+    """On purpose, and named: the rest of the dump comes back."""
+    school.sql("DELETE FROM pupil; SELECT lo_unlink(4242)")
+    (member,) = (table.member for table in school.record.tables if table.name == "public.pupil")
+    assert member is not None
+    (school.folder.parent / member).unlink()
+    with school.restoration() as restoration:
+        with pytest.raises(RunnerError, match="pg_restore"):
+            restoration.stage(DumpFolder(school.folder), school.record, school.note)
+        restoration.preflight(Offer("folder", school.record, skip_damaged=frozenset({member})))
+        restoration.stage(DumpFolder(school.folder), school.record, school.note)
+        restoration.swap(school.note, None)
+        restoration.open()
+        restoration.let_go(school.note)
+    assert school.sql("SELECT count(*) FROM pupil") == [(0,)]
+    assert school.sql("SELECT lo_get(4242)") == [(b"twelve bytes",)]
+    assert list(school.work.iterdir()) == []
+
+
+TRIGRAMS = "CREATE INDEX ON pupil USING gin (name {}.gin_trgm_ops)"
+
+
+@pytest.mark.parametrize("administered", [False, True])
+def test_extensions_of_the_role_and_of_an_administrator(
+    make_shop: Callable[[Path | None, str], Shop], cluster: Cluster, tmp_path: Path, administered: bool
+) -> None:
+    shop = make_shop(None, SCHOOL)
+    create = "CREATE EXTENSION pg_trgm SCHEMA public"
+    if administered:
+        cluster.sql(shop.config.name, create)
+    else:
+        shop.sql(create)
+    shop.sql(TRIGRAMS.format("public"))
+    folder, record = dump(shop.config, tmp_path / "again")
+    before = shop.content()
+    with shop.restoration() as restoration:
+        assert restoration.preflight(Offer("folder", record)).errors == []
+        restoration.stage(DumpFolder(folder), record, shop.note)
+        restoration.swap(shop.note, None)
+        restoration.open()
+    assert shop.content() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("major", [14, 16, 17, 18])
+def test_every_version(cluster_of: Callable[[int | None], Cluster], major: int, tmp_path: Path) -> None:
+    cluster = cluster_of(major)
+    role = f'App "{secrets.token_hex(4)}'
+    name = own(cluster, role)
+    try:
+        config = PostgresqlConfig(name, cluster.host, cluster.port, role, tools_bin=cluster.bin)
+        shop = Shop(cluster, config, tmp_path, school_record(cluster, config, tmp_path), tmp_path / "run")
+        shop.sql(SCHOOL)
+        folder, record = dump(config, tmp_path / "dump")
+        before = shop.content()
+        shop.sql(LATER)
+        with shop.restoration() as restoration:
+            assert restoration.preflight(Offer("folder", record)).errors == []
+            restoration.stage(DumpFolder(folder), record, shop.note)
+            restoration.swap(shop.note, None)
+            assert restoration.side() is Side.NEW
+            restoration.open()
+        assert shop.content() == before
+    finally:
+        drop(cluster, name, role)
+
+
 def test_scripts_that_no_dump_is_are_refused_before_anything(school: Shop, tmp_path: Path) -> None:
     target = tmp_path / "touched"
     with school.restoration() as restoration:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 20
 _PATIENCE_SECONDS = 10.0
 _SCRIPT = "restore.sql"
+_LIST = "restore.list"
 
 
 class InPlaceRestoration:
@@ -86,10 +87,15 @@ class InPlaceRestoration:
             return rules.look(live, sessions)
 
     def preflight(self, offer: Offer) -> Preflight:
-        """What this way cannot do is among the errors: objects of other roles, extensions, too few locks, …"""
+        """What this way cannot do is among the errors: objects of other roles, extensions, too few locks, …
+
+        Tells `stage` and `swap` what the offer leaves out.
+        """
         self._skip = offer.skip_damaged
         record = offer.record if isinstance(offer.record, PostgresqlRecord) else None
         found = Preflight()
+        if offer.kind not in ("folder", "script"):
+            found.errors.append(rules.no_such_way(self.label))
         with self._maintenance.session() as session:
             if not rules.exists(session, self._config.name):
                 found.errors.append(rules.no_database(self.label))
@@ -112,7 +118,10 @@ class InPlaceRestoration:
         match source:
             case DumpFolder():
                 tools = self._find_tools(self._record)
-                rules.check_contents(run([tools.path("pg_restore"), "--list", str(source.path)]), self.label)
+                listing = run([tools.path("pg_restore"), "--list", str(source.path)])
+                rules.check_contents(listing, self.label)
+                make_private_folder(self._workspace)
+                self._list.write_bytes(rules.chosen_entries(listing, self._skip))
                 for _ in self._folder_script(source):
                     pass
                 self._source = source
@@ -126,11 +135,8 @@ class InPlaceRestoration:
                             pass
                 self._source = DumpScript(source.name, iter(()))
             case _:
-                raise Refused(
-                    msg("a role that may not create databases cannot bring back this kind of dump"),
-                    where=self.label,
-                    hint=msg("name a role that may create databases in `restore.admin`"),
-                )
+                refusal = rules.no_such_way(self.label)
+                raise Refused(refusal.message, where=refusal.where, hint=refusal.hint)
 
     def compare(self, record: DatabaseRecord) -> tuple[Finding, ...]:  # noqa: ARG002 - the contract's parameter
         """Nothing: there is no staged database. `swap` compares before it commits, and fails where anything differs."""
@@ -192,7 +198,7 @@ class InPlaceRestoration:
         return None
 
     def let_go(self, note: Note) -> None:  # noqa: ARG002 - the contract's parameter
-        self._script.unlink(missing_ok=True)
+        self._clear()
 
     def discard(self, note: Note) -> None:  # noqa: ARG002 - the contract's parameter
         """Raises StepFailed when the new content is the live one."""
@@ -202,12 +208,20 @@ class InPlaceRestoration:
                 where=self.label,
                 hint=msg("run `runner recover`"),
             )
-        self._script.unlink(missing_ok=True)
+        self._clear()
         self.open()
 
     @property
     def _script(self) -> Path:
         return self._workspace / _SCRIPT
+
+    @property
+    def _list(self) -> Path:
+        return self._workspace / _LIST
+
+    def _clear(self) -> None:
+        for path in (self._script, self._list):
+            path.unlink(missing_ok=True)
 
     def _find_tools(self, record: PostgresqlRecord | None) -> Tools:
         """Client programs that can read the dump: as new as the one that wrote it, and as the server."""
@@ -286,7 +300,8 @@ class InPlaceRestoration:
                 )
 
     def _folder_script(self, source: DumpFolder) -> Iterator[bytes]:
-        return stream([self._find_tools(self._record).path("pg_restore"), "--no-owner", "--file=-", str(source.path)])
+        pg_restore = self._find_tools(self._record).path("pg_restore")
+        return stream([pg_restore, "--no-owner", f"--use-list={self._list}", "--file=-", str(source.path)])
 
 
 def _read(path: Path) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ _PUBLIC = re.compile(rb'CREATE\s+SCHEMA\s+(?:"public"|public)\s*\Z', re.IGNORECA
 _PRIVILEGED = re.compile(
     r"^\d+; \d+ \d+ (EVENT TRIGGER|SUBSCRIPTION|FOREIGN DATA WRAPPER|ACCESS METHOD) ", re.MULTILINE
 )
+_DATA_FILE = re.compile(r"/(\d+)\.dat(?:\.gz)?$")
 _NAMED = 5
 _ADMIN = msg("name a role that may create databases in `restore.admin`")
 
@@ -141,6 +142,10 @@ def no_database(label: str) -> Finding:
     )
 
 
+def no_such_way(label: str) -> Finding:
+    return _refusal(msg("a role that may not create databases cannot bring back this kind of dump"), _ADMIN, label)
+
+
 def check_server(session: Connection, name: str, record: PostgresqlRecord | None, found: Preflight) -> None:
     """What the maintenance database can tell. Raises psycopg.Error."""
     owner = session.execute(
@@ -255,6 +260,13 @@ def check_contents(listing: bytes, label: str) -> None:
         kind = match[1].lower()
         message = msg("the dump holds a kind of object that this role may not create: {kind}", kind=kind)
         raise Refused(message, where=label, hint=_ADMIN)
+
+
+def chosen_entries(listing: bytes, skip: frozenset[str]) -> bytes:
+    """The listing without the data of the members in `skip`, for `pg_restore --use-list`."""
+    numbers = {match[1].encode() for name in skip if (match := _DATA_FILE.search(name))}
+    lines = listing.splitlines(keepends=True)
+    return b"".join(line for line in lines if line.partition(b";")[0] not in numbers)
 
 
 def is_left_out(statement: Statement) -> bool:

@@ -7,7 +7,7 @@ from psycopg.pq import TransactionStatus
 
 from runner.databases.postgresql.catalog import Connection
 from runner.databases.postgresql.script import CopyBlock, Statement, read_script
-from runner.errors import IntegrityError, ServerUnavailable, StepFailed
+from runner.errors import DumpIncomplete, IntegrityError, ServerUnavailable, StepFailed
 from runner.messages import Message, msg
 
 LeaveOut = Callable[[Statement], bool]
@@ -69,6 +69,12 @@ def replay(
                 else:
                     cursor.execute(statement.text)
             _check(connection, name, statement, inside=inside)
+    if begun or (not inside and connection.info.transaction_status != TransactionStatus.IDLE):
+        raise DumpIncomplete(
+            msg("the dump is not whole: the script ends inside a transaction of its own"),
+            where=name,
+            hint=msg("the script is cut short; take another backup"),
+        )
 
 
 def _copy(cursor: psycopg.Cursor[tuple[object, ...]], block: CopyBlock) -> None:

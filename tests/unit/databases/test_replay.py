@@ -198,6 +198,18 @@ def test_a_transaction_of_the_script_is_its_own(cluster: Cluster, empty: Callabl
     assert cluster.sql(name, "SELECT to_regclass('t')::text") == [("t",)]
 
 
+@pytest.mark.parametrize("begin", [False, True])
+def test_a_transaction_that_does_not_end_was_cut_short(cluster: Cluster, empty: Callable[[], str], begin: bool) -> None:
+    name = empty()
+    with cluster.connect(name) as connection:
+        if begin:
+            connection.execute("BEGIN")
+        with pytest.raises(DumpIncomplete):
+            replay(connection, chunked(b"BEGIN;\nCREATE TABLE t (x integer);"), "db.sql")
+        connection.execute("ROLLBACK")
+    assert cluster.sql(name, "SELECT to_regclass('t')") == [(None,)]
+
+
 def test_statements_that_are_left_out_or_may_fail(cluster: Cluster, empty: Callable[[], str]) -> None:
     name = empty()
     script = (
