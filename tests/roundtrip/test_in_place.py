@@ -407,7 +407,15 @@ def test_privileges_come_back_as_far_as_roles_exist(school: Shop) -> None:
     query = "SELECT grantee::text, privilege_type FROM information_schema.role_table_grants WHERE table_name = 'pupil'"
     before = sorted(school.cluster.sql(school.config.name, query))
     assert ("pg_monitor", "SELECT") in before
-    source = script_with(school, "GRANT SELECT ON TABLE public.pupil TO nobody_at_all;")
+    other = (
+        "SET SESSION AUTHORIZATION {}; GRANT SELECT ON TABLE public.pupil TO pg_monitor; RESET SESSION AUTHORIZATION;"
+    )
+    last = (
+        "GRANT SELECT ON TABLE public.pupil TO nobody_at_all;"
+        + other.format("postgres")
+        + other.format("nobody_at_all")
+    )
+    source = script_with(school, last)
     with school.restoration() as restoration:
         restoration.stage(source, school.record, school.note)
         restoration.swap(school.note, None)

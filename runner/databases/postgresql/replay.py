@@ -14,6 +14,12 @@ LeaveOut = Callable[[Statement], bool]
 
 _TRANSACTION_WORDS = frozenset({"ABORT", "BEGIN", "COMMIT", "END", "RELEASE", "ROLLBACK", "SAVEPOINT", "START"})
 _SERVER_GONE = ("08", "57P")
+_PASSED_OVER = (
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InvalidGrantOperation,
+    psycopg.errors.InvalidParameterValue,  # SET SESSION AUTHORIZATION to a role that does not exist
+)
 _HINTS = {
     "42501": msg("connect as the owner of the database, or name a role that may do it in `restore.admin`"),
     "0A000": msg("the dump comes from a server that can more than this one: restore it on one at least as new"),
@@ -87,7 +93,7 @@ def _try(connection: Connection, statement: Statement) -> None:
     try:
         with connection.transaction():
             connection.execute(statement.text)
-    except (psycopg.errors.UndefinedObject, psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidGrantOperation):
+    except _PASSED_OVER:
         pass  # there is no such role here, or it is not this role's to say
 
 

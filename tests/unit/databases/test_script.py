@@ -185,7 +185,7 @@ HOSTILE = {
     " \\restrict abc\n": 1,
     "\\restrict abc\n\\restrict abc\n\\unrestrict abc": 2,
     "\\restrict abc\n\\unrestrict `touch x`\n": 2,
-    "\\restrict abc\n\\unrestrict abd\n": 2,
+    "\\restrict abc\n\\unrestrict abx\n": 2,
     "\\restrict abc\n\\unrestrict abc `touch x`\n": 2,
     "\\restrict abc\n\\unrestrict abc\n\\! touch x\n": 3,
     "\\restrict abc\n\\unrestrict abc\nSELECT 1;": 3,
