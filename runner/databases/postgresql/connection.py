@@ -98,3 +98,29 @@ def mapped_errors(config: PostgresqlConfig) -> Iterator[None]:
 
 def _first_line(error: psycopg.Error) -> str:
     return str(error).strip().partition("\n")[0]
+
+
+# What the server says when it is going or not yet there; every other refusal has a live server behind it.
+_SERVER_GONE = ("08", "57P")
+
+
+@contextmanager
+def restore_errors(config: PostgresqlConfig) -> Iterator[None]:
+    """Turn psycopg's errors during a restore into ours: a server that is gone is told from one that refuses."""
+    try:
+        yield
+    except psycopg.Error as error:
+        state = error.sqlstate or ""
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and (
+            not state or state.startswith(_SERVER_GONE)
+        ):
+            raise ServerUnavailable(
+                msg("the PostgreSQL server cannot be used: {reason}", reason=_first_line(error)),
+                where=describe(config),
+                hint=msg("check that the server runs and that the profile's `database` can reach it, then try again"),
+            ) from None
+        raise StepFailed(
+            msg("PostgreSQL refused: {reason}", reason=_first_line(error)),
+            where=describe(config),
+            hint=msg("see the server's log for the statement that it refused"),
+        ) from None
