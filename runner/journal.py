@@ -72,7 +72,7 @@ class Journal:
     """One restore's journal. `database` and `media` are the newest marks, None before the first ones."""
 
     def __init__(self, path: Path, begin: Begin) -> None:
-        """Internal: use `start` or `read`."""
+        """Not on the disk before `open`. For one that is there already, use `read`."""
         self._path = path
         self.begin = begin
         self.database: DatabaseMarks | None = None
@@ -83,9 +83,13 @@ class Journal:
     def start(cls, path: Path, begin: Begin) -> "Journal":
         """A new journal; there must be none yet. Raises OSError."""
         journal = cls(path, begin)
-        journal._append(_Line(step=Step.BEGIN, at=_now(), begin=begin))
-        flush_folder(path.parent)
+        journal.open()
         return journal
+
+    def open(self) -> None:
+        """Write its first line; there must be no journal yet. Raises OSError."""
+        self._append(_Line(step=Step.BEGIN, at=_now(), begin=self.begin))
+        flush_folder(self._path.parent)
 
     @classmethod
     def read(cls, path: Path) -> "Journal | None":

@@ -157,10 +157,14 @@ class ProfileState:
         except OSError as error:
             raise _unusable(self._state, error) from None
 
+    def work_folder(self, run_id: str) -> Path:
+        """The private folder of one run; see `workspace`."""
+        return self._folder / "work" / run_id
+
     @contextmanager
     def workspace(self, run_id: str) -> Iterator[Workspace]:
         """A new private folder for one run; gone afterwards, with every partial file that was noted."""
-        folder = self._folder / "work" / run_id
+        folder = self.work_folder(run_id)
         try:
             make_private_folder(folder)
         except OSError as error:

@@ -21,6 +21,9 @@ _COMMANDS = {
     "list": "List the archives at a profile's destinations, newest first.",
     "show": "Show what an archive holds.",
     "verify": "Re-read an archive and check every byte against its manifest.",
+    "restore": "Put an archive back, whole or not at all.",
+    "recover": "Finish or take back a restore that was interrupted.",
+    "undo": "Take the last restore back.",
     "demo": "Make a small sample school and back it up.",
 }
 

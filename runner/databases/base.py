@@ -181,6 +181,10 @@ class Restoration(Protocol):
         """Load the dump beside the live database."""
         ...
 
+    def findings(self) -> tuple[Finding, ...]:
+        """What a person should know of the staged database, though nothing of it is wrong; complete after `stage`."""
+        ...
+
     def compare(self, record: DatabaseRecord) -> tuple[Finding, ...]:
         """What differs between the staged database and the record: rows a table, sequences, large objects."""
         ...

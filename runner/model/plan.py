@@ -74,5 +74,6 @@ class RestorePlan:
     names: RunNames
     source: str
     steps: tuple[Step, ...]
+    safety_copy: bool = True
     kept_database: Path | None = None
     kept_media: Path | None = None

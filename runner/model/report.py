@@ -27,3 +27,30 @@ class BackupReport:
     placed: tuple[Placed, ...]
     duration_seconds: float
     warnings: tuple[Finding, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """The result of `restore` and `undo`: what was put back, and where the state that it replaced is kept."""
+
+    profile: str
+    command: str
+    variant: str
+    source: str
+    run_id: str
+    kept_database: str | None
+    kept_media: str | None
+    duration_seconds: float
+    lost: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverReport:
+    """The result of `recover`. `outcome`: `nothing`, `cleaned` (before the swap), `finished`, `taken-back`."""
+
+    profile: str
+    outcome: str
+    run_id: str | None = None
+    source: str | None = None
+    warnings: tuple[Finding, ...] = ()

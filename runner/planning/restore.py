@@ -32,7 +32,7 @@ def plan_restore(profile: Profile, offered: Variant, wish: RestoreWish, names: R
         raise _refused(profile, offered, chosen, possible)
     database, media = _kept(profile, chosen, names) if wish.safety_copy else (None, None)
     steps = tuple(_steps(profile, chosen, wish, names))
-    return RestorePlan(profile, wish.command, chosen, names, wish.source, steps, database, media)
+    return RestorePlan(profile, wish.command, chosen, names, wish.source, steps, wish.safety_copy, database, media)
 
 
 def _natural(profile: Profile, offered: Variant) -> Variant:

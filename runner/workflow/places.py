@@ -4,10 +4,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import assert_never
 
-from runner.databases.base import Capture
+from runner.databases.base import Capture, Restoration
 from runner.destinations.base import Destination
 from runner.destinations.local import LocalFolder
-from runner.model.profile import DatabaseConfig, DestinationConfig, PostgresqlConfig, SqliteConfig
+from runner.errors import RecoveryNeeded
+from runner.messages import msg
+from runner.model.marks import DatabaseMarks, PostgresqlMarks, RunNames, SqliteMarks
+from runner.model.profile import DatabaseConfig, DestinationConfig, PostgresqlConfig, Profile, SqliteConfig
 
 
 def open_capture(config: DatabaseConfig, workspace: Path, timestamp: str) -> AbstractContextManager[Capture]:
@@ -23,6 +26,27 @@ def open_capture(config: DatabaseConfig, workspace: Path, timestamp: str) -> Abs
             return sqlite.open_capture(config, workspace, timestamp)
         case _:
             assert_never(config)
+
+
+def open_restoration(
+    profile: Profile, names: RunNames, marks: DatabaseMarks | None, kept: Path | None, workspace: Path
+) -> Restoration:
+    """The way back of a profile's database; `marks` as another process noted them, None for a new restore."""
+    match profile.database, marks:
+        case PostgresqlConfig() as config, (PostgresqlMarks() | None) as noted:
+            from runner.databases import postgresql
+
+            return postgresql.open_restoration(config, profile.restore.admin, names, noted, workspace)
+        case SqliteConfig() as config, (SqliteMarks() | None) as noted:
+            from runner.databases import sqlite
+
+            return sqlite.open_restoration(config, names, noted, kept)
+        case _:
+            raise RecoveryNeeded(
+                msg("the interrupted restore was of another kind of database than the profile has now"),
+                where=str(profile.source),
+                hint=msg("put the profile back as it was when the restore began, and run `runner recover`"),
+            )
 
 
 def open_destination(config: DestinationConfig) -> Destination:

@@ -8,15 +8,18 @@ there, the file is really missing.
 import os
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from runner.databases.base import Capture
-from runner.errors import Finding, ReferencesMissing
+from runner.durable import make_private_folder
+from runner.errors import Finding, ReferencesMissing, RunnerError
 from runner.media.references import Resolution, Verdict, reference_key, resolve_reference
 from runner.media.select import Selection
 from runner.messages import Message, msg, printable
 from runner.model.manifest import ReferencesRecord
-from runner.model.profile import MediaConfig, Reference
+from runner.model.profile import MediaConfig, Profile, Reference
+from runner.workflow.places import open_capture
 
 _Named = tuple[Reference, str]
 SHOWN = 20
@@ -182,3 +185,19 @@ def unchecked(references: Iterable[Reference]) -> ReferencesRecord | None:
     """The record of a backup that holds only one of the halves."""
     columns = tuple(str(reference) for reference in references)
     return ReferencesRecord(columns=columns, checked=None) if columns else None
+
+
+def missing_now(profile: Profile, workspace: Path, timestamp: str) -> tuple[Finding, ...]:
+    """What the live database names and the live media root does not hold, after one half alone was restored."""
+    if profile.database is None or profile.media is None:
+        return ()
+    media = replace(profile.media, on_missing_reference="warn")
+    try:
+        make_private_folder(workspace)
+        with open_capture(profile.database, workspace, f"{timestamp}_check") as capture:
+            check = ReferenceCheck(capture, media)
+            check.run()
+    except RunnerError as error:
+        message = msg("the references could not be checked: {reason}", reason=str(error))
+        return (Finding("references.unchecked", message, str(profile.media.root)),)
+    return tuple(check.warnings)

@@ -138,6 +138,10 @@ class InPlaceRestoration:
                 refusal = rules.no_such_way(self.label)
                 raise Refused(refusal.message, where=refusal.where, hint=refusal.hint)
 
+    def findings(self) -> tuple[Finding, ...]:
+        """Nothing: what this way leaves out, the preflight has said."""
+        return ()
+
     def compare(self, record: DatabaseRecord) -> tuple[Finding, ...]:  # noqa: ARG002 - the contract's parameter
         """Nothing: there is no staged database. `swap` compares before it commits, and fails where anything differs."""
         return ()

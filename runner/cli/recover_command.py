@@ -1,0 +1,34 @@
+"""`runner recover`."""
+
+import click
+
+from runner.cli.run import Outcome, format_option, run
+from runner.cli.settings import Settings
+
+
+@click.command("recover")
+@click.argument("profile")
+@click.option("--forward", "direction", flag_value="forward", help="Where nobody can tell: go on to the new state.")
+@click.option("--back", "direction", flag_value="back", help="Where nobody can tell: go back to the old state.")
+@format_option
+@click.pass_obj
+def command(settings: Settings, profile: str, direction: str | None, output_format: str) -> None:
+    """Finish a restore of PROFILE that was interrupted while it swapped the new state in, or take it back.
+
+    It looks at what is really live: once the new database is in, it goes on; before that, it goes back. The two options
+    count only where the live state was changed so much that nobody can tell. It may be killed, and run again.
+
+    \b
+    Examples:
+      runner recover school
+
+    Exit codes: 0 done, or there was nothing to do, 3 done with warnings, 10 invalid configuration, 11 another run
+    holds the lock, 14 a step failed: mend it and run it again, 16 say `--forward` or `--back`.
+    """
+
+    def work() -> Outcome:
+        from runner.cli.restoring import recover_outcome
+
+        return recover_outcome(settings, profile, direction)
+
+    run(work, output_format)

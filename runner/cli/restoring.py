@@ -1,0 +1,226 @@
+"""The work of `runner restore`, `undo` and `recover`: what is asked, and what is told afterwards."""
+
+import secrets
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import click
+
+from runner.cli.moments import moment_text, parse_moment
+from runner.cli.plans import restore_plan_data, restore_plan_lines
+from runner.cli.profiles import load_profile
+from runner.cli.progress import reporter
+from runner.cli.run import Outcome, tell
+from runner.cli.settings import Settings
+from runner.cli.text import count_text, finding_lines, size_text, wrapped
+from runner.errors import ExitCode, Finding, Refused
+from runner.messages import msg
+from runner.model.marks import RunNames
+from runner.model.profile import Variant
+from runner.model.report import RecoverReport, RestoreReport
+from runner.workflow.choosing import Wanted
+from runner.workflow.opening import RestoreRequest
+from runner.workflow.recover import Direction, recover
+from runner.workflow.restore import Confirm, Question, examine, restore
+from runner.workflow.undo import undo
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """The options of `runner restore`."""
+
+    variant: str | None
+    at: str | None
+    yes: bool
+    dry_run: bool
+    accept_damage: bool
+    no_safety_copy: bool
+    trust_sql: bool
+
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> "RestoreOptions":
+        """From what click hands over."""
+        return cls(**{name: cast("Any", options[name]) for name in cls.__slots__})
+
+
+def restore_outcome(settings: Settings, name: str, archive: str, options: RestoreOptions) -> Outcome:
+    """Raises RunnerError."""
+    now = datetime.now().astimezone()
+    request = RestoreRequest(
+        profile=load_profile(settings, name),
+        wanted=Wanted(archive, None if options.at is None else parse_moment(options.at)),
+        names=_new_names(now),
+        now=now,
+        variant=None if options.variant is None else Variant(options.variant),
+        accept_damage=options.accept_damage,
+        safety_copy=not options.no_safety_copy,
+        trust_sql=options.trust_sql,
+    )
+    with reporter(settings) as report:
+        if options.dry_run:
+            prepared = examine(request, report)
+            lines = (*restore_plan_lines(prepared.plan), "", *_question_lines(prepared.question))
+            data = {"plan": restore_plan_data(prepared.plan), "replaces": _question_data(prepared.question)}
+            code = ExitCode.REFUSED if prepared.errors else ExitCode.DONE
+            warnings = (*prepared.question.foreign, *prepared.question.warnings, *prepared.question.lost)
+            return Outcome(data, lines, warnings, prepared.errors, code)
+    with reporter(settings) as report:
+        done = restore(request, _confirmation(name, yes=options.yes, keeps=not options.no_safety_copy), report)
+    return _restored(done)
+
+
+def undo_outcome(settings: Settings, name: str, run_id: str | None, *, yes: bool) -> Outcome:
+    """Raises RunnerError."""
+    profile = load_profile(settings, name)
+    names = _new_names(datetime.now().astimezone())
+    with reporter(settings) as report:
+        done = undo(profile, run_id, names, _confirmation(name, yes=yes, keeps=True), report)
+    return _restored(done)
+
+
+def recover_outcome(settings: Settings, name: str, direction: str | None) -> Outcome:
+    """Raises RunnerError."""
+    profile = load_profile(settings, name)
+    with reporter(settings) as report:
+        done = recover(profile, cast("Direction | None", direction), report)
+    return Outcome(
+        {"recovery": _recovery_data(done)}, tuple(_recovery_lines(done)), done.warnings, tells_warnings=False
+    )
+
+
+def _new_names(now: datetime) -> RunNames:
+    return RunNames(f"{now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(4)}")
+
+
+def _confirmation(profile: str, *, yes: bool, keeps: bool) -> Confirm:
+    """Shows what will be replaced and asks. What removes the way back has to be typed out."""
+
+    def confirm(question: Question) -> None:
+        if yes:
+            return
+        for line in (*_question_lines(question), *_finding_lines(question)):
+            tell(line)
+        if not sys.stdin.isatty():
+            raise Refused(
+                msg("nobody can be asked: there is no terminal"),
+                hint=msg("look at `--dry-run`, and say `--yes` if that is what you want"),
+            )
+        if keeps:
+            agreed = click.confirm("Replace it?", default=False, err=True)
+        else:
+            prompt = f"There will be no safety copy and no undo. Type `{profile}` to go on"
+            agreed = click.prompt(prompt, default="", show_default=False, err=True) == profile
+        if not agreed:
+            raise Refused(msg("not confirmed; nothing was changed"), hint=msg("run it again when you are sure"))
+
+    return confirm
+
+
+def _question_lines(question: Question) -> Iterator[str]:
+    plan = question.plan
+    yield from wrapped(f"{plan.variant.value} {plan.command} of {plan.profile.name} from {plan.source} replaces:", "  ")
+    live = question.database
+    if live is not None:
+        if live.exists:
+            rows = f"{'' if live.rows_are_exact else 'about '}{count_text(live.rows, 'row', 'rows')}"
+            tables = count_text(live.tables, "table", "tables")
+            text = f"  database: {size_text(live.size_bytes)}, {tables}, {rows}{_changed(live.newest_change)}"
+            yield from wrapped(text, "    ")
+            for session in live.sessions:
+                yield from wrapped(f"    connected now, ended at the swap: {session}", "      ")
+        else:
+            yield "  database: there is none; it will be made"
+    media = question.media
+    if media is not None:
+        text = "  media: there are none; the folder will be made"
+        if media.exists:
+            files = count_text(media.files, "file", "files")
+            text = f"  media: {files}, {size_text(media.bytes)}{_changed(media.newest_change)}"
+        yield from wrapped(text, "    ")
+    yield from wrapped(f"  safety copy: {_kept_text(question)}", "    ")
+
+
+def _kept_text(question: Question) -> str:
+    plan = question.plan
+    if not plan.safety_copy:
+        return "none, so there is no way back"
+    places = [str(place) for place in (plan.kept_database, plan.kept_media) if place is not None]
+    if plan.variant.has_database and plan.kept_database is None:
+        places.insert(0, f"the database {plan.names.replaced_database} on the server")
+    return ", ".join(places)
+
+
+def _changed(moment: datetime | None) -> str:
+    return "" if moment is None else f", last changed {moment_text(moment)}"
+
+
+def _finding_lines(question: Question) -> Iterator[str]:
+    for finding in (*question.foreign, *question.lost):
+        yield from finding_lines("please confirm", finding)
+    for finding in question.warnings:
+        yield from finding_lines("warning", finding)
+
+
+def _question_data(question: Question) -> dict[str, Any]:
+    database, media = question.database, question.media
+    return {
+        "database": None
+        if database is None
+        else {
+            "exists": database.exists,
+            "size_bytes": database.size_bytes,
+            "tables": database.tables,
+            "rows": database.rows,
+            "rows_are_exact": database.rows_are_exact,
+            "sessions": list(database.sessions),
+        },
+        "media": None if media is None else {"exists": media.exists, "files": media.files, "bytes": media.bytes},
+    }
+
+
+def _restored(done: RestoreReport) -> Outcome:
+    data = {
+        "restore": {
+            "profile": done.profile,
+            "command": done.command,
+            "variant": done.variant,
+            "source": done.source,
+            "run_id": done.run_id,
+            "kept_database": done.kept_database,
+            "kept_media": done.kept_media,
+            "duration_seconds": round(done.duration_seconds, 3),
+            "lost": [str(finding) for finding in done.lost],
+        }
+    }
+    return Outcome(data, tuple(_restored_lines(done)), _once(done.warnings))
+
+
+def _once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(dict.fromkeys(findings))
+
+
+def _restored_lines(done: RestoreReport) -> Iterator[str]:
+    yield from wrapped(f"{done.profile}: {done.variant} {done.command} from {done.source} is in", "  ")
+    for place in (done.kept_database, done.kept_media):
+        if place is not None:
+            yield from wrapped(f"  what it replaced: {place}", "    ")
+    yield from wrapped(f"  {done.duration_seconds:.1f} s, run {done.run_id}", "    ")
+    if done.kept_database is not None or done.kept_media is not None:
+        yield from wrapped(f"  `runner undo {done.profile}` takes it back", "    ")
+
+
+def _recovery_lines(done: RecoverReport) -> Iterator[str]:
+    words = {
+        "nothing": "there is nothing to recover",
+        "cleaned": "the interrupted restore had not touched anything live; what it staged is removed",
+        "finished": "the interrupted restore is finished: the new state is in",
+        "taken-back": "the interrupted restore is taken back: the old state is in",
+    }
+    yield from wrapped(f"{done.profile}: {words[done.outcome]}", "  ")
+
+
+def _recovery_data(done: RecoverReport) -> dict[str, Any]:
+    return {"profile": done.profile, "outcome": done.outcome, "run_id": done.run_id, "source": done.source}

@@ -1,0 +1,181 @@
+"""Safety copies: what a restore replaced, written out, proven, recorded, and removed when its time has come."""
+
+import hashlib
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from runner.archive.compress import gzip_chunks
+from runner.durable import (
+    create_private,
+    flush_file,
+    flush_folder,
+    make_private_folder,
+    remove_tree,
+    replace_atomically,
+)
+from runner.errors import DumpIncomplete, Finding, WorkspaceFailed
+from runner.messages import msg
+from runner.model.manifest import DatabaseRecord
+from runner.model.marks import RunNames
+from runner.model.profile import Compression, DatabaseConfig, PostgresqlConfig, Profile, Variant
+from runner.planning.safety import SafetyCopy, copies_to_remove
+from runner.state import KeptDump, KeptFile, ProfileState, Replaced
+from runner.workflow.places import open_capture
+
+_CHUNK_BYTES = 1 << 20
+
+
+def dump_database(config: DatabaseConfig, target: Path, names: RunNames, workspace: Path) -> None:
+    """Write the whole database into the new folder `target`, a dump in directory format, and prove it.
+
+    It has another name until every byte was read again; what it holds stands in `TARGET.json`. What a profile leaves
+    out of its backups is in it. Raises RunnerError; then there is no `target`.
+    """
+    whole: DatabaseConfig = config
+    if isinstance(config, PostgresqlConfig):
+        whole = replace(config, exclude_table_data=(), format="directory")
+    partial = target.with_name(f".{target.name}.{names.run_id}.partial")
+    try:
+        make_private_folder(target.parent)
+        remove_tree(partial)
+        make_private_folder(partial)
+        with open_capture(whole, workspace, f"{names.timestamp}_replaced") as capture:
+            hashes: dict[Path, str] = {}
+            for part in capture.parts(gzip=True):
+                path = partial / Path(part.name).name
+                packed = gzip_chunks(part.chunks, Compression.AUTO) if part.packing == "gzip" else part.chunks
+                digest = hashlib.sha256()
+                with create_private(path) as file:
+                    for chunk in packed:
+                        digest.update(chunk)
+                        file.write(chunk)
+                    flush_file(file)
+                hashes[path] = digest.hexdigest()
+            record = capture.record()
+        _prove(hashes)
+        replace_atomically(_record_of(target), msgspec.json.encode(record) + b"\n")
+        flush_folder(partial)
+        partial.rename(target)
+        flush_folder(target.parent)
+    except OSError as error:
+        raise WorkspaceFailed(
+            msg("the safety copy cannot be written: {reason}", reason=error.strerror or str(error)),
+            where=str(target),
+            hint=msg("free some space there, or set `restore.safety_copy.path` to a folder on a larger disk"),
+        ) from None
+
+
+def kept_dump(target: Path | None) -> KeptDump | None:
+    """The finished dump in `target`; None when it is not there, or not whole."""
+    if target is None or not target.is_dir():
+        return None
+    try:
+        record = msgspec.json.decode(_record_of(target).read_bytes(), type=DatabaseRecord)
+    except (OSError, msgspec.MsgspecError, UnicodeError):
+        return None
+    return KeptDump(str(target), record)
+
+
+def remove_kept(target: Path | None, names: RunNames) -> None:
+    """Remove the safety copy of a database, finished or not, of a restore that was taken back. Raises OSError."""
+    if target is None:
+        return
+    remove_tree(target.with_name(f".{target.name}.{names.run_id}.partial"))
+    if target.is_dir():
+        remove_tree(target)
+    else:
+        target.unlink(missing_ok=True)
+    _record_of(target).unlink(missing_ok=True)
+
+
+def prune_copies(profile: Profile, state: ProfileState, now: datetime) -> list[str]:
+    """Remove the safety copies whose time has come; returns what was removed. Raises OSError."""
+    records = {record.run_id: record for record in state.replaced()}
+    copies = [_copy_of(record) for record in records.values() if record.database is not None or record.media]
+    target = undo_target(state)
+    removed: list[str] = []
+    for copy in copies_to_remove(
+        copies,
+        profile.restore.safety_copy.keep_last,
+        now,
+        _verified_backups(profile, state),
+        None if target is None else target.run_id,
+    ):
+        for path in copy.paths:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            _record_of(path).unlink(missing_ok=True)
+            removed.append(str(path))
+        state.forget_replaced(copy.run_id)
+    return removed
+
+
+def undo_target(state: ProfileState) -> Replaced | None:
+    """The last restore or undo, which `runner undo` takes back; None when there was none."""
+    records = state.replaced()
+    return records[-1] if records else None
+
+
+def not_kept(error_findings: tuple[Finding, ...], where: str) -> Finding:
+    """The warning when the replaced state stays where the swap left it, because its copy could not be made."""
+    first = error_findings[0]
+    return Finding(
+        "safety-copy.failed",
+        msg("the safety copy could not be made, so what was replaced stays: {reason}", reason=first.message),
+        where,
+        msg("`runner undo` finds it there; remove it by hand when you are sure that you do not need it"),
+    )
+
+
+def _prove(hashes: dict[Path, str]) -> None:
+    """Read every file again and compare."""
+    for path, expected in hashes.items():
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+        if digest.hexdigest() != expected:
+            raise DumpIncomplete(
+                msg("the safety copy does not read back as it was written"),
+                where=str(path),
+                hint=msg("check the disk and the memory of this machine"),
+            )
+
+
+def _record_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.json")
+
+
+def _copy_of(record: Replaced) -> SafetyCopy:
+    paths: list[Path] = []
+    if isinstance(record.database, KeptDump | KeptFile):
+        paths.append(Path(record.database.path))
+    if record.media is not None:
+        paths.append(Path(record.media))
+    both = record.database is not None and record.media is not None
+    variant = Variant.FULL if both else Variant.DB_ONLY if record.database is not None else Variant.MEDIA_ONLY
+    return SafetyCopy(record.run_id, _moment(record.run_id), tuple(paths), variant)
+
+
+def _verified_backups(profile: Profile, state: ProfileState) -> list[datetime]:
+    """When the last backup was made, if it holds every half and was found whole."""
+    last = state.last_backup()
+    if last is None or last.variant != profile.natural_variant.value:
+        return []
+    words = [record.intact for record in state.verified() if record.archive_id == last.archive_id]
+    if not words or not words[-1]:
+        return []
+    with suppress(ValueError):
+        return [datetime.fromisoformat(last.created_at).astimezone()]
+    return []
+
+
+def _moment(run_id: str) -> datetime:
+    return datetime.strptime(run_id.partition("-")[0], "%Y%m%d_%H%M%S").astimezone()

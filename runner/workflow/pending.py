@@ -1,0 +1,83 @@
+"""What an interrupted restore left behind: cleaned up before its swap began, waited for afterwards."""
+
+from pathlib import Path
+
+from runner.errors import RecoveryNeeded, WorkspaceFailed
+from runner.events import Logged, Reporter
+from runner.journal import Journal, Step
+from runner.messages import msg
+from runner.model.marks import PostgresqlMarks
+from runner.model.profile import Profile, Variant
+from runner.state import ProfileState
+from runner.workflow.halves import Halves
+from runner.workflow.hooks import HookContext, run_hooks
+
+
+def settle(profile: Profile, state: ProfileState, reporter: Reporter) -> bool:
+    """Call it with the lock held, before anything else. Returns whether something was cleaned up.
+
+    Raises RecoveryNeeded when a restore was interrupted after its swap began: only `runner recover` goes on.
+    """
+    journal = read_journal(state)
+    if journal is None:
+        state.journal_path.unlink(missing_ok=True)  # cut short in its very first line: nothing was done
+        return False
+    if journal.swap_began:
+        raise RecoveryNeeded(
+            msg(
+                "the {command} of {archive}, begun at {time}, was interrupted while it swapped the new state in",
+                command=journal.begin.command,
+                archive=journal.begin.archive,
+                time=journal.begin.started_at,
+            ),
+            where=str(journal.path),
+            hint=msg("run `runner recover {profile}`: it finishes it or takes it back", profile=profile.name),
+        )
+    clean_up(profile, state, journal, reporter)
+    return True
+
+
+def clean_up(profile: Profile, state: ProfileState, journal: Journal, reporter: Reporter) -> None:
+    """Take a restore away that never came to its swap, with everything it staged; its application is started again."""
+    with Halves(profile, journal, workspace_of(state, journal), reporter) as halves:
+        halves.discard()
+    resume(profile, journal, reporter)
+    journal.end()
+    reporter(Logged(msg("cleaned up after an interrupted {command}", command=journal.begin.command)))
+
+
+def resume(profile: Profile, journal: Journal, reporter: Reporter) -> None:
+    """Run `after_restore` once, where `before_restore` had begun; both halves are of one state by now."""
+    if journal.has(Step.HOOKS) and not journal.has(Step.RESUMED):
+        context = HookContext(profile, Variant(journal.begin.variant), journal.begin.run_id, journal.begin.archive)
+        run_hooks(profile.hooks.after_restore, "after_restore", context, reporter)
+        journal.note(Step.RESUMED)
+
+
+def read_journal(state: ProfileState) -> Journal | None:
+    """Raises RecoveryNeeded, WorkspaceFailed."""
+    try:
+        return Journal.read(state.journal_path)
+    except OSError as error:
+        raise WorkspaceFailed(
+            msg("the journal of a restore cannot be read: {reason}", reason=error.strerror or str(error)),
+            where=str(state.journal_path),
+            hint=msg("check the disk and the permissions of the state folder; do not remove the journal"),
+        ) from None
+
+
+def workspace_of(state: ProfileState, journal: Journal) -> Path:
+    """The private folder of the journal's own run."""
+    return state.work_folder(journal.begin.run_id)
+
+
+def describe(journal: Journal) -> str:
+    """What is there, by name, for a person who has to decide."""
+    names: list[str] = []
+    if isinstance(journal.database, PostgresqlMarks):
+        names += [journal.database.staged_name, journal.database.replaced_name]
+    elif journal.database is not None:
+        names += [journal.database.staged, *filter(None, [journal.database.kept])]
+    if journal.media is not None:
+        names += [journal.media.staged, journal.media.replaced]
+    return ", ".join(names)

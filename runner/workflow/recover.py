@@ -1,0 +1,93 @@
+"""`runner recover`: finish or take back what a crash interrupted. It may itself be killed, and run again.
+
+Forward once the new state of the database is live, back before that; what is live is looked up in the database and in
+the file system, never guessed from the journal.
+"""
+
+from typing import Literal
+
+from runner.errors import Finding, RecoveryNeeded, WorkspaceFailed
+from runner.events import Logged, Reporter
+from runner.journal import Journal, Step
+from runner.messages import msg
+from runner.model.marks import Side
+from runner.model.profile import Profile
+from runner.model.report import RecoverReport
+from runner.state import ProfileState
+from runner.workflow.halves import Halves
+from runner.workflow.pending import clean_up, describe, read_journal, resume, workspace_of
+from runner.workflow.shield import Shield
+
+Direction = Literal["forward", "back"]
+
+
+def recover(profile: Profile, forced: Direction | None, reporter: Reporter) -> RecoverReport:
+    """Raises RecoveryNeeded when nobody can tell which state is live and nobody said where to go; RunnerError."""
+    state = ProfileState(profile.state, profile.name)
+    with state.locked():
+        journal = read_journal(state)
+        if journal is None:
+            state.journal_path.unlink(missing_ok=True)
+            return RecoverReport(profile.name, "nothing")
+        try:
+            with Shield(lambda: reporter(Logged(msg("interrupted: the recovery is finished first")))):
+                return _recover(profile, state, journal, forced, reporter)
+        except OSError as error:
+            raise WorkspaceFailed(
+                msg("the recovery cannot go on: {reason}", reason=error.strerror or str(error)),
+                where=error.filename or str(profile.state),
+                hint=msg("check the free space and permissions there, and run `runner recover` again"),
+            ) from None
+
+
+def _recover(
+    profile: Profile, state: ProfileState, journal: Journal, forced: Direction | None, reporter: Reporter
+) -> RecoverReport:
+    begin = journal.begin
+    warnings: tuple[Finding, ...] = ()
+    if not journal.swap_began:
+        clean_up(profile, state, journal, reporter)
+        outcome = "cleaned"
+    else:
+        with Halves(profile, journal, workspace_of(state, journal), reporter) as halves:
+            forward = _goes_forward(profile, journal, halves, forced)
+            if forward:
+                if not journal.has(Step.OPENED):
+                    halves.go_on()
+                resume(profile, journal, reporter)
+                halves.keep(state)
+            else:
+                halves.take_back()
+                resume(profile, journal, reporter)
+            outcome = "finished" if forward else "taken-back"
+            warnings = tuple(halves.warnings)
+        journal.end()
+    for path in state.clean_leftovers():
+        reporter(Logged(msg("removed what the interrupted run left behind: {path}", path=path)))
+    return RecoverReport(profile.name, outcome, begin.run_id, begin.archive, warnings)
+
+
+def _goes_forward(profile: Profile, journal: Journal, halves: Halves, forced: Direction | None) -> bool:
+    if journal.has(Step.SWAPPED):
+        return True
+    side = halves.side()
+    if side is Side.NEW:
+        return True
+    if side is Side.OLD:
+        return False
+    if side is Side.PARTLY:  # media alone: both ways are open, and the new state was wanted
+        return forced != "back"
+    if forced is None:
+        raise RecoveryNeeded(
+            msg(
+                "nobody can tell whether the old or the new state is live, for it was changed since: {things}",
+                things=describe(journal),
+            ),
+            where=profile.name,
+            hint=msg(
+                "look at the application, then choose: `runner recover {profile} --forward` keeps the new state, "
+                "`--back` the old one",
+                profile=profile.name,
+            ),
+        )
+    return forced == "forward"

@@ -1,0 +1,343 @@
+"""`runner restore` and `runner undo`: one state of an application in the place of another, whole or not at all.
+
+lock → settle what was interrupted → open → verify → preflight → confirm → stage → compare → before_restore → swap →
+after_restore → safety copies → references. Up to the swap nothing live is touched; from then on it is finished or taken
+back, by this run or by `runner recover`.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from runner.databases.base import LiveDatabase
+from runner.errors import (
+    Finding,
+    Interrupted,
+    Refused,
+    RunnerError,
+    SeveralFailed,
+    WorkspaceFailed,
+)
+from runner.events import Logged, Noticed, Reporter
+from runner.journal import Begin, Journal, Step
+from runner.media.site import LiveMedia
+from runner.messages import msg
+from runner.model.manifest import PostgresqlRecord
+from runner.model.plan import RestorePlan
+from runner.model.profile import Variant
+from runner.model.report import RestoreReport
+from runner.planning.restore import RestoreWish, plan_restore
+from runner.state import KeptDump, KeptFile, KeptOnServer, ProfileState, Replaced
+from runner.workflow.halves import Halves
+from runner.workflow.hooks import HookContext, failures_told, run_hooks
+from runner.workflow.keeping import prune_copies
+from runner.workflow.opening import RestoreRequest, opened_source
+from runner.workflow.pending import resume, settle
+from runner.workflow.references import missing_now
+from runner.workflow.shield import Shield
+from runner.workflow.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person has to confirm: what will be replaced by what, and everything that is odd about it."""
+
+    plan: RestorePlan
+    database: LiveDatabase | None
+    media: LiveMedia | None
+    foreign: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    lost: tuple[Finding, ...]
+
+
+Confirm = Callable[[Question], None]
+"""Asks the person. Raises Refused when the answer is no, or when nobody can be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An opened and verified source, with its plan and all that is known before anything is touched."""
+
+    plan: RestorePlan
+    source: Source
+    question: Question
+    errors: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known of a source besides its content. `undone`: the run that an undo takes back."""
+
+    trusted: bool
+    found: tuple[Finding, ...] = ()
+    lost: tuple[Finding, ...] = ()
+    undone: Replaced | None = None
+
+
+def examine(request: RestoreRequest, reporter: Reporter) -> Prepared:
+    """Everything up to the question, and nothing more: for a dry run. Takes no lock. Raises RunnerError."""
+    state = ProfileState(request.profile.state, request.profile.name)
+    with opened_source(request, reporter) as (source, found, lost):
+        plan = _plan(request, source)
+        journal = Journal(state.journal_path, _begin(plan, source))
+        with Halves(request.profile, journal, state.work_folder(request.names.run_id), reporter) as halves:
+            trusted = request.trust_sql or _made_here(state, source)
+            return _look(plan, source, halves, Circumstances(trusted, found, lost))
+
+
+def restore(request: RestoreRequest, confirm: Confirm, reporter: Reporter) -> RestoreReport:
+    """Raises RunnerError; then the old state is live and nothing is left behind, unless it is RecoveryNeeded."""
+    state = ProfileState(request.profile.state, request.profile.name)
+    context = HookContext(request.profile, request.variant or request.profile.natural_variant, request.names.run_id)
+    with failures_told(context, reporter), state.locked():
+        settle(request.profile, state, reporter)
+        clean_work(state, reporter)
+        with opened_source(request, reporter) as (source, found, lost):
+            plan = _plan(request, source)
+            trusted = request.trust_sql or _made_here(state, source)
+            return carry_out(plan, source, state, confirm, reporter, Circumstances(trusted, found, lost))
+
+
+def carry_out(
+    plan: RestorePlan,
+    source: Source,
+    state: ProfileState,
+    confirm: Confirm,
+    reporter: Reporter,
+    circumstances: Circumstances,
+) -> RestoreReport:
+    """From the question to the report, with the lock held. See `restore`."""
+    started = time.monotonic()
+    journal = Journal(state.journal_path, _begin(plan, source, circumstances.undone))
+    with state.workspace(plan.names.run_id) as workspace:
+        with Halves(plan.profile, journal, workspace.folder, reporter) as halves:
+            prepared = _look(plan, source, halves, circumstances)
+            _raise_errors(prepared.errors)
+            confirm(prepared.question)
+            try:
+                journal.open()
+                record = _exchange(plan, source, halves, journal, state, reporter)
+            except OSError as error:
+                raise _workspace_failed(plan, error) from None
+        warnings = [*prepared.question.warnings, *prepared.question.foreign, *halves.warnings]
+        warnings += _afterwards(plan, state, reporter)
+    return RestoreReport(
+        profile=plan.profile.name,
+        command=plan.command,
+        variant=plan.variant.value,
+        source=source.label,
+        run_id=plan.names.run_id,
+        kept_database=None if record.database is None else _place_of(record),
+        kept_media=record.media,
+        duration_seconds=time.monotonic() - started,
+        lost=circumstances.lost,
+        warnings=(*circumstances.lost, *warnings),
+    )
+
+
+def _exchange(
+    plan: RestorePlan, source: Source, halves: Halves, journal: Journal, state: ProfileState, reporter: Reporter
+) -> Replaced:
+    """Stage, swap, keep. A signal before the swap takes everything back; after it, it waits until all is done."""
+    record: Replaced | None = None
+    try:
+        with Shield(lambda: reporter(Logged(msg("interrupted: the swap is finished first")))) as shield:
+            try:
+                with shield.lifted():
+                    halves.stage(source)
+                    if plan.profile.hooks.before_restore:
+                        journal.note(Step.HOOKS)
+                    context = HookContext(plan.profile, plan.variant, plan.names.run_id, source.label)
+                    run_hooks(plan.profile.hooks.before_restore, "before_restore", context, reporter)
+            except BaseException as error:
+                _give_up(plan, halves, journal, error, reporter)
+                raise
+            try:
+                halves.swap()
+            except RunnerError as error:
+                if Journal.read(journal.path) is None:  # taken back
+                    _resumed(plan, journal, error, reporter)
+                raise
+            failed = _resume(plan, journal, reporter)
+            record = halves.keep(state)
+            if plan.command == "undo" and journal.begin.undoes is not None:
+                _mark_undone(state, journal.begin)
+            journal.end()
+            if failed is not None:
+                raise failed
+    except RunnerError as error:
+        if record is None:
+            raise
+        raise _stays_restored(error) from None
+    return record
+
+
+def _give_up(plan: RestorePlan, halves: Halves, journal: Journal, error: BaseException, reporter: Reporter) -> None:
+    """Nothing live was touched: remove what was staged, and let the application start again."""
+    try:
+        halves.discard()
+        resume(plan.profile, journal, reporter)
+        journal.end()
+    except RunnerError as late:
+        if isinstance(error, RunnerError):
+            raise SeveralFailed((error, late)) from None
+        raise
+
+
+def _resumed(plan: RestorePlan, journal: Journal, error: RunnerError, reporter: Reporter) -> None:
+    """The journal has ended with the way back; the application starts again all the same."""
+    if not journal.has(Step.HOOKS):
+        return
+    context = HookContext(plan.profile, plan.variant, plan.names.run_id, journal.begin.archive)
+    try:
+        run_hooks(plan.profile.hooks.after_restore, "after_restore", context, reporter)
+    except RunnerError as late:
+        raise SeveralFailed((error, late)) from None
+
+
+def _resume(plan: RestorePlan, journal: Journal, reporter: Reporter) -> RunnerError | None:
+    """Both halves are in: `after_restore`. Its failure is told once the safety copies are made."""
+    context = HookContext(plan.profile, plan.variant, plan.names.run_id, journal.begin.archive)
+    try:
+        run_hooks(plan.profile.hooks.after_restore, "after_restore", context, reporter)
+    except RunnerError as error:
+        return error
+    journal.note(Step.RESUMED)
+    return None
+
+
+def _stays_restored(error: RunnerError) -> RunnerError:
+    """What went wrong after everything was in, told so that nobody believes it taken back."""
+    if isinstance(error, SeveralFailed):
+        return SeveralFailed([_stays_restored(each) for each in error.errors])
+    if isinstance(error, Interrupted):
+        return Interrupted(
+            msg("interrupted when the new state was in already; it stays"),
+            hint=msg("`runner undo` takes it back"),
+        )
+    return error
+
+
+def _mark_undone(state: ProfileState, begin: Begin) -> None:
+    """The undone restore's media are live again, so its record no longer offers them."""
+    for record in state.replaced():
+        if record.run_id == begin.undoes:
+            media = None if begin.variant != "db-only" else record.media
+            state.record_replaced(msgspec.structs.replace(record, media=media, undone_by=begin.run_id))
+
+
+def _plan(request: RestoreRequest, source: Source) -> RestorePlan:
+    wish = RestoreWish("restore", source.label, request.variant, request.safety_copy)
+    return plan_restore(request.profile, source.offered, wish, request.names)
+
+
+def _begin(plan: RestorePlan, source: Source, undone: Replaced | None = None) -> Begin:
+    return Begin(
+        run_id=plan.names.run_id,
+        command=plan.command,
+        profile=plan.profile.name,
+        variant=plan.variant.value,
+        archive=source.label,
+        archive_id=source.archive_id,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        safety=plan.profile.restore.safety_copy.database if plan.safety_copy else "none",
+        kept_database=None if plan.kept_database is None else str(plan.kept_database),
+        kept_media=None if plan.kept_media is None else str(plan.kept_media),
+        exclude=source.exclude,
+        undoes=None if undone is None else undone.run_id,
+    )
+
+
+def _look(plan: RestorePlan, source: Source, halves: Halves, circumstances: Circumstances) -> Prepared:
+    """The read-only part: what is live, what comes, and all that stands in the way."""
+    errors: list[Finding] = []
+    found = circumstances.found
+    warnings = [finding for finding in found if finding.code != "restore.foreign"]
+    database: LiveDatabase | None = None
+    media: LiveMedia | None = None
+    if halves.database is not None:
+        database = halves.database.look()
+        preflight = halves.database.preflight(source.offer(trusted=circumstances.trusted))
+        errors += preflight.errors
+        warnings += preflight.warnings
+    if halves.media is not None:
+        media = halves.media.look()
+        checked = halves.media.preflight(source.media_paths(), source.media_bytes())
+        errors += checked.errors
+        warnings += checked.warnings
+    warnings += _left_out(plan, source)
+    foreign = tuple(finding for finding in found if finding.code == "restore.foreign")
+    question = Question(plan, database, media, foreign, tuple(warnings), circumstances.lost)
+    return Prepared(plan, source, question, tuple(errors))
+
+
+def _left_out(plan: RestorePlan, source: Source) -> Iterator[Finding]:
+    """What the archive leaves out because its profile said so."""
+    if plan.variant.has_database and isinstance(source.record, PostgresqlRecord):
+        for table in source.record.tables:
+            if table.rows is None:
+                text = msg("the table `{table}` was left out of the backup, so it comes back empty", table=table.name)
+                yield Finding("restore.left-out", text)
+    if plan.variant.has_media and source.exclude:
+        patterns = ", ".join(source.exclude)
+        text = msg("files that match {patterns} are not in the backup; those that are live stay", patterns=patterns)
+        yield Finding("restore.left-out", text)
+
+
+def _raise_errors(errors: tuple[Finding, ...]) -> None:
+    """All of them at once."""
+    refusals = [Refused(each.message, where=each.where, hint=each.hint) for each in errors]
+    if len(refusals) == 1:
+        raise refusals[0]
+    if refusals:
+        raise SeveralFailed(refusals)
+
+
+def _made_here(state: ProfileState, source: Source) -> bool:
+    return source.archive_id is not None and state.has_made(source.archive_id)
+
+
+def _afterwards(plan: RestorePlan, state: ProfileState, reporter: Reporter) -> list[Finding]:
+    """References against the half that was not restored, and safety copies whose time has come."""
+    found: list[Finding] = []
+    if plan.variant is not Variant.FULL and plan.profile.media is not None and plan.profile.media.references:
+        found += missing_now(plan.profile, state.work_folder(plan.names.run_id), plan.names.timestamp)
+    try:
+        for path in prune_copies(plan.profile, state, datetime.now().astimezone()):
+            reporter(Logged(msg("removed a safety copy whose time had come: {path}", path=path)))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        found.append(Finding("safety-copy.not-removed", msg("an old safety copy stays: {reason}", reason=reason)))
+    for finding in found:
+        reporter(Noticed(finding))
+    return found
+
+
+def clean_work(state: ProfileState, reporter: Reporter) -> None:
+    """Remove what dead runs left in the state folder."""
+    for path in state.clean_leftovers():
+        reporter(Logged(msg("removed what an interrupted run left behind: {path}", path=path)))
+
+
+def _place_of(record: Replaced) -> str:
+    match record.database:
+        case KeptOnServer(name=name):
+            return name
+        case KeptDump(path=path) | KeptFile(path=path):
+            return path
+        case None:
+            return ""
+
+
+def _workspace_failed(plan: RestorePlan, error: OSError) -> WorkspaceFailed:
+    return WorkspaceFailed(
+        msg("the restore cannot go on: {reason}", reason=error.strerror or str(error)),
+        where=error.filename or str(plan.profile.state),
+        hint=msg(
+            "check the free space and permissions there; `runner recover {name}` says how it stands",
+            name=plan.profile.name,
+        ),
+    )
