@@ -199,7 +199,7 @@ def _restored(done: RestoreReport) -> Outcome:
 
 
 def _once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    return tuple(dict.fromkeys(findings))
+    return tuple({(finding.code, str(finding)): finding for finding in findings}.values())
 
 
 def _restored_lines(done: RestoreReport) -> Iterator[str]:

@@ -27,7 +27,8 @@ def recover(profile: Profile, forced: Direction | None, reporter: Reporter) -> R
     with state.locked():
         journal = read_journal(state)
         if journal is None:
-            state.journal_path.unlink(missing_ok=True)
+            state.journal_path.unlink(missing_ok=True)  # cut short in its very first line: nothing was done
+            _clean_work(state, reporter)
             return RecoverReport(profile.name, "nothing")
         try:
             with Shield(lambda: reporter(Logged(msg("interrupted: the recovery is finished first")))):
@@ -62,9 +63,13 @@ def _recover(
             outcome = "finished" if forward else "taken-back"
             warnings = tuple(halves.warnings)
         journal.end()
+    _clean_work(state, reporter)
+    return RecoverReport(profile.name, outcome, begin.run_id, begin.archive, warnings)
+
+
+def _clean_work(state: ProfileState, reporter: Reporter) -> None:
     for path in state.clean_leftovers():
         reporter(Logged(msg("removed what the interrupted run left behind: {path}", path=path)))
-    return RecoverReport(profile.name, outcome, begin.run_id, begin.archive, warnings)
 
 
 def _goes_forward(profile: Profile, journal: Journal, halves: Halves, forced: Direction | None) -> bool:

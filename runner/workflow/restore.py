@@ -7,8 +7,9 @@ back, by this run or by `runner recover`.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
@@ -111,6 +112,7 @@ def carry_out(
 ) -> RestoreReport:
     """From the question to the report, with the lock held. See `restore`."""
     started = time.monotonic()
+    plan = _with_free_names(plan)
     journal = Journal(state.journal_path, _begin(plan, source, circumstances.undone))
     with state.workspace(plan.names.run_id) as workspace:
         with Halves(plan.profile, journal, workspace.folder, reporter) as halves:
@@ -136,6 +138,19 @@ def carry_out(
         lost=circumstances.lost,
         warnings=(*circumstances.lost, *warnings),
     )
+
+
+def _with_free_names(plan: RestorePlan) -> RestorePlan:
+    """Two restores of one second must not share a safety copy: `-2` is added to the second."""
+
+    def free(path: Path | None) -> Path | None:
+        candidate, number = path, 2
+        while path is not None and candidate is not None and candidate.exists():
+            candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+            number += 1
+        return candidate
+
+    return replace(plan, kept_database=free(plan.kept_database), kept_media=free(plan.kept_media))
 
 
 def _exchange(
