@@ -11,7 +11,7 @@ from runner.databases.postgresql.asking import NAMED, Question, names, refusal, 
 from runner.databases.postgresql.blueprint import may_act_for
 from runner.databases.postgresql.in_place_rules import major
 from runner.databases.postgresql.maintenance import Connection
-from runner.databases.postgresql.stage import not_creatable, restoring_tools
+from runner.databases.postgresql.stage import not_creatable, reader_of, restoring_tools
 from runner.errors import RunnerError
 from runner.messages import msg
 from runner.model.manifest import PostgresqlRecord
@@ -91,9 +91,8 @@ def _check_versions(asked: Question, record: PostgresqlRecord, found: Preflight)
         )  # fmt: skip
     if asked.offer.kind != "folder":
         return
-    client = major(record.client_version)
     try:
-        restoring_tools(asked.server, client if client >= 16 else 0, asked.config.tools_bin)
+        restoring_tools(asked.server, reader_of(major(record.client_version)), asked.config.tools_bin)
     except RunnerError as error:
         found.errors += error.findings
 

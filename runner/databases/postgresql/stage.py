@@ -100,6 +100,11 @@ def dump_major(folder: Path) -> int:
     return _READABLE_SINCE.get((header[5], header[6]), 0)
 
 
+def reader_of(writer_major: int) -> int:
+    """The oldest client that reads a dump which a pg_dump of that major version wrote; 0 for any."""
+    return max((major for major in _READABLE_SINCE.values() if major <= writer_major), default=0)
+
+
 class Loader:
     """Loads one dump. Raises ToolFailed, StepFailed, Refused, ServerUnavailable, IntegrityError."""
 
