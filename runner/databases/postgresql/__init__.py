@@ -1,5 +1,6 @@
-"""PostgreSQL: one exported snapshot for the catalog, the references and pg_dump."""
+"""PostgreSQL: one exported snapshot for a backup; a staged database, or one transaction, for a restore."""
 
 from runner.databases.postgresql.capture import PostgresqlCapture, open_capture
+from runner.databases.postgresql.restoration import SwapRestoration, open_restoration
 
-__all__ = ["PostgresqlCapture", "open_capture"]
+__all__ = ["PostgresqlCapture", "SwapRestoration", "open_capture", "open_restoration"]

@@ -1,0 +1,457 @@
+"""A database is restored beside the live one and exchanged with it by name: whole or not at all."""
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import psycopg
+import pytest
+
+from runner.databases.base import DumpFolder, DumpScript, KeptDatabase, Offer
+from runner.databases.postgresql import open_capture, swap
+from runner.databases.postgresql.restoration import open_restoration
+from runner.errors import LockHeld, ServerUnavailable, StepFailed, ToolFailed
+from runner.model.manifest import PostgresqlRecord, SettingRecord
+from runner.model.marks import DatabaseMarks, RunNames, Side
+from runner.model.profile import PostgresqlConfig
+from tests.roundtrip.schools import NAMES, Make, School, admin_of, schools
+from tests.servers.postgresql import Cluster
+from tests.unit.databases.test_compare import dump
+
+
+@pytest.fixture
+def make(cluster: Cluster, tmp_path: Path) -> Iterator[Make]:
+    with schools(cluster, tmp_path) as built:
+        yield built
+
+
+def owners(school: School) -> set[str]:
+    query = """
+    SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class
+    WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
+    UNION SELECT DISTINCT pg_get_userbyid(nspowner) FROM pg_namespace WHERE oid >= 16384
+    """
+    return {str(name) for (name,) in school.sql(query)}
+
+
+def test_pagila_comes_back_as_superuser(make: Make, pagila: str, cluster: Cluster) -> None:
+    school = make(statements="CREATE TABLE newer (x integer)", source=pagila)
+    school.restore()
+    assert school.content() == school.content(pagila)
+
+
+@pytest.mark.parametrize("role", ["CREATEDB", "admin"])
+def test_pagila_comes_back_as_an_ordinary_owners(make: Make, pagila: str, cluster: Cluster, role: str) -> None:
+    school = make("CREATEDB" if role == "CREATEDB" else "", "CREATE TABLE newer (x integer)", source=pagila)
+    if role == "admin":
+        school.admin = admin_of(cluster)
+    school.restore()
+    assert owners(school) == {school.config.user}
+    bare = ("--no-owner", "--no-privileges")
+    assert school.content(None, *bare) == school.content(pagila, *bare)
+    assert school.sql("SELECT count(*) > 0 FROM pg_statistic WHERE starelid = 'film'::regclass") == [(True,)]
+
+
+def test_owners_and_privileges_of_known_roles_come_back_although_others_are_missing(make: Make) -> None:
+    school = make()
+    reader, gone = f"reader_{secrets.token_hex(4)}", f"gone_{secrets.token_hex(4)}"
+    school.sql(f"CREATE ROLE {reader}; CREATE ROLE {gone}; GRANT SELECT ON mark TO {reader}, {gone}")
+    school.sql(
+        f"ALTER TABLE pupil OWNER TO {reader}; CREATE TABLE theirs (x integer); ALTER TABLE theirs OWNER TO {gone}"
+    )
+    school.folder, school.record = dump(school.config, school.work.with_name("again"))
+    school.sql(f"DROP OWNED BY {gone}; DROP ROLE {gone}")
+    assert gone in school.warnings()
+    school.restore()
+    query = "SELECT relname, pg_get_userbyid(relowner) FROM pg_class WHERE relname IN ('pupil', 'theirs') ORDER BY 1"
+    assert school.sql(query) == [("pupil", reader), ("theirs", "postgres")]
+    assert school.sql(f"SELECT has_table_privilege('{reader}', 'mark', 'SELECT')") == [(True,)]
+    school.sql(f"DROP OWNED BY {reader}; DROP ROLE {reader}")
+
+
+def furnish(school: School) -> None:
+    name = school.name
+    school.sql(
+        f"""
+        ALTER DATABASE {name} SET search_path TO "$user", public, "odd ""name";
+        ALTER DATABASE {name} SET work_mem TO '7MB';
+        ALTER DATABASE {name} SET app.greeting TO 'it''s, "here"';
+        ALTER DATABASE {name} SET default_transaction_read_only TO off;
+        ALTER ROLE {school.config.user} IN DATABASE {name} SET statement_timeout TO '77s';
+        ALTER DATABASE {name} CONNECTION LIMIT 7;
+        REVOKE CONNECT ON DATABASE {name} FROM PUBLIC;
+        GRANT CONNECT, TEMPORARY ON DATABASE {name} TO pg_monitor WITH GRANT OPTION;
+        COMMENT ON DATABASE {name} IS 'the school''s';
+        """,
+        "postgres",
+    )
+
+
+@pytest.mark.parametrize("role", [None, "CREATEDB", "admin"])
+def test_what_the_live_database_is_stays(make: Make, role: str | None) -> None:
+    school = make(role if role != "admin" else "")
+    if role == "admin":
+        school.admin = admin_of(school.cluster)
+    furnish(school)
+    before = school.properties()
+    assert ("app.greeting" in school.warnings()) is (role == "CREATEDB")
+    school.restore()
+    assert school.properties() == (without(before, "app.greeting") if role == "CREATEDB" else before)
+
+
+def without(properties: list[tuple[object, ...]], setting: str) -> list[tuple[object, ...]]:
+    ((*others, settings),) = properties
+    assert isinstance(settings, list)
+    return [(*others, [each for each in settings if setting not in each])]
+
+
+def test_an_encoding_and_a_locale_stay(make: Make) -> None:
+    school = make()
+    name = school.name
+    school.cluster.drop_database(name)
+    school.sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", "postgres")
+    before = school.properties()
+    assert "the backup is in UTF8, the database in LATIN1" in school.warnings()
+    school.restore()
+    assert school.properties() == before
+    assert before[0][1] == "LATIN1"
+
+
+@pytest.mark.parametrize("role", [None, "CREATEDB", "admin"])
+def test_into_an_empty_server(make: Make, role: str | None, tmp_path: Path) -> None:
+    school = make(role if role != "admin" else "")
+    if role == "admin":
+        school.admin = admin_of(school.cluster)
+    furnish(school)
+    school.folder, school.record = dump(school.config, tmp_path / "furnished")
+    before = school.properties()
+    content = school.content()
+    school.cluster.drop_database(school.name)
+    with school.open() as restoration:
+        assert not restoration.look().exists
+        assert restoration.side() is Side.OLD
+    assert ("app.greeting" in school.warnings()) is (role is not None)
+    school.restore()
+    assert school.properties() == (before if role is None else without(before, "app.greeting"))
+    assert school.content() == content
+
+
+def test_a_forged_manifest_gets_no_more_than_its_loader(make: Make) -> None:
+    school = make("")
+    school.admin = admin_of(school.cluster)
+    school.cluster.drop_database(school.name)
+    forged = replace_settings(school.record, "session_preload_libraries=evil")
+    school.record = forged
+    assert "session_preload_libraries" in school.warnings()
+    school.restore()
+    assert "evil" not in str(school.properties())
+
+
+def replace_settings(record: PostgresqlRecord, setting: str) -> PostgresqlRecord:
+    properties = msgspec.structs.replace(record.properties, settings=(SettingRecord(role=None, setting=setting),))
+    return msgspec.structs.replace(record, properties=properties)
+
+
+@pytest.mark.parametrize("role", [None, "CREATEDB"])
+def test_a_script_comes_back(make: Make, role: str | None) -> None:
+    school = make(role)
+    before = school.content()
+    script = school.cluster.run("pg_dump", dbname=school.name).stdout
+    school.sql("DROP TABLE pupil")
+    school.restore(DumpScript("db.sql", iter([script])), Offer("script", school.record, trusted=True))
+    assert school.content() == before
+
+
+def test_damaged_tables_are_left_out(make: Make) -> None:
+    school = make()
+    (member,) = [table.member for table in school.record.tables if table.name == "public.pupil"]
+    assert member is not None
+    (school.folder / Path(member).name).unlink()
+    school.restore(offer=replace(school.offer, skip_damaged=frozenset({member})))
+    assert school.sql("SELECT (SELECT count(*) FROM pupil), (SELECT count(*) FROM mark)") == [(0, 2)]
+
+
+def test_look_says_what_is_there(make: Make) -> None:
+    school = make()
+    school.sql("ANALYZE")
+    with school.open() as restoration, school.cluster.connect(school.name) as session:
+        session.execute("SET application_name = 'gunicorn'")
+        live = restoration.look()
+    assert live.exists
+    assert (live.tables, live.rows) == (2, 102)
+    assert live.size_bytes > 1_000_000
+    assert [who for who in live.sessions if "gunicorn" in who] == list(live.sessions)
+    assert len(live.sessions) == 1
+
+
+def test_sessions_end_at_the_swap_and_nobody_comes_in_before_it_opens(make: Make) -> None:
+    school = make()
+    with school.cluster.connect(school.name) as session, school.staged() as restoration:
+        session.execute("INSERT INTO mark VALUES (4)")
+        restoration.swap(school.note, None)
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+        with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
+            school.cluster.connect(school.name)
+        assert restoration.side() is Side.NEW
+        restoration.open()
+        assert school.marks() == 2
+        kept = restoration.replaced()
+        assert isinstance(kept, PostgresqlConfig)
+        assert school.sql("SELECT count(*) FROM mark", kept.name) == [(4,)]
+        school.work.mkdir(exist_ok=True)
+        with open_capture(kept, school.work, NAMES.timestamp) as capture:
+            assert sum(len(chunk) for part in capture.parts(gzip=False) for chunk in part.chunks) > 0
+        restoration.let_go(school.note)
+        restoration.let_go(school.note)
+    assert school.databases() == []
+    assert school.marks() == 2
+
+
+def test_a_crowd_that_keeps_coming_does_not_stop_the_swap(make: Make) -> None:
+    school = make()
+    stop = threading.Event()
+
+    def come() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(psycopg.Error), school.cluster.connect(school.name) as session:
+                session.execute("SELECT pg_sleep(0.02)")
+
+    crowd = [threading.Thread(target=come) for _ in range(4)]
+    with school.staged() as restoration:
+        for each in crowd:
+            each.start()
+        try:
+            restoration.swap(school.note, None)
+        finally:
+            stop.set()
+            for each in crowd:
+                each.join()
+        assert restoration.side() is Side.NEW
+        restoration.open()
+    assert school.marks() == 2
+
+
+def test_the_swap_can_be_taken_back(make: Make) -> None:
+    school = make()
+    before = school.properties()
+    with school.staged() as restoration:
+        restoration.swap(school.note, None)
+        restoration.swap_back(school.note)
+        restoration.swap_back(school.note)
+        assert restoration.side() is Side.OLD
+        assert not school.is_open()
+        restoration.discard(school.note)
+        restoration.discard(school.note)
+        assert restoration.side() is Side.OLD
+    assert school.databases() == []
+    assert school.marks() == 3
+    assert school.properties() == before
+
+
+def test_what_is_live_is_never_discarded_and_what_is_replaced_never_let_go_too_early(make: Make) -> None:
+    school = make()
+    with school.staged() as restoration:
+        with pytest.raises(StepFailed):
+            restoration.let_go(school.note)
+        restoration.swap(school.note, None)
+        with pytest.raises(StepFailed):
+            restoration.discard(school.note)
+        assert restoration.side() is Side.NEW
+    assert len(school.databases()) == 1
+
+
+def test_another_process_goes_on_from_the_marks(make: Make) -> None:
+    school = make()
+    with school.staged():
+        pass
+    marks = school.notes[-1]
+    with school.open(marks) as second:
+        assert second.side() is Side.OLD
+        second.swap(school.note, None)
+    with school.open(school.notes[-1]) as third:
+        third.swap(school.note, None)
+        assert third.side() is Side.NEW
+        third.open()
+        third.let_go(school.note)
+    assert school.marks() == 2
+    assert school.databases() == []
+
+
+def test_a_crash_before_the_oid_was_noted_leaves_nothing(make: Make) -> None:
+    school = make()
+
+    def dies(marks: DatabaseMarks) -> None:
+        school.note(marks)
+        if len(school.notes) == 2:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt), school.open() as restoration:
+        restoration.stage(DumpFolder(school.folder), school.record, dies)
+    assert school.databases() == [NAMES.staged_database]
+    assert school.notes[0].staged_oid is None
+    with school.open(school.notes[0]) as recovery:
+        assert recovery.side() is Side.OLD
+        recovery.discard(school.note)
+    assert school.databases() == []
+
+
+def test_a_load_that_fails_says_why_and_touches_nothing(make: Make) -> None:
+    school = make()
+    (member,) = [table.member for table in school.record.tables if table.name == "public.pupil"]
+    assert member is not None
+    data = school.folder / Path(member).name
+    data.write_bytes(b"not a number\tx\n\\.\n")
+    with school.open() as restoration:
+        restoration.preflight(school.offer)
+        with pytest.raises(ToolFailed, match="not a number"):
+            restoration.stage(DumpFolder(school.folder), school.record, school.note)
+        restoration.discard(school.note)
+    assert school.databases() == []
+    assert school.marks() == 2
+
+
+@pytest.fixture
+def stubborn(make: Make, monkeypatch: pytest.MonkeyPatch) -> School:
+    """A restore whose swap cannot go on: a superuser's session is inside, whom an ordinary role cannot end."""
+    school = make("CREATEDB")
+    monkeypatch.setattr(swap, "END_SECONDS", 3.0)
+    return school
+
+
+def test_a_session_that_stays_stops_the_swap_and_nothing_has_happened(stubborn: School) -> None:
+    school = stubborn
+    with school.staged() as restoration, school.cluster.connect(school.name):
+        with pytest.raises(StepFailed, match="postgres"):
+            restoration.swap(school.note, None)
+        assert restoration.side() is Side.OLD
+        assert school.is_open()
+    with school.open(school.notes[-1]) as again:
+        again.swap(school.note, None)
+        assert again.side() is Side.NEW
+
+
+@pytest.mark.parametrize("how", ["terminated", "crash"])
+def test_killed_in_the_middle_of_the_swap_nothing_has_happened(stubborn: School, how: str) -> None:
+    school = stubborn
+
+    def strike() -> None:
+        busy = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'ALTER DATABASE%RENAME%' AND state = 'active'"
+        while not (found := school.sql(busy, "postgres")):
+            time.sleep(0.05)
+        if how == "crash":
+            school.cluster.crash()
+        else:
+            school.sql(f"SELECT pg_terminate_backend({found[0][0]})", "postgres")
+
+    with school.staged() as restoration, contextlib.suppress(psycopg.OperationalError):
+        with school.cluster.connect(school.name):
+            striker = threading.Thread(target=strike)
+            striker.start()
+            with pytest.raises(ServerUnavailable):
+                restoration.swap(school.note, None)
+            striker.join()
+            if how == "crash":
+                with pytest.raises(ServerUnavailable):
+                    restoration.side()
+                school.cluster.start()
+            assert restoration.side() is Side.OLD
+            assert school.is_open()
+            assert school.marks() == 3
+        restoration.swap(school.note, None)
+        restoration.open()
+        assert school.marks() == 2
+    assert school.sql("SELECT 1", "postgres") == [(1,)]
+
+
+def test_a_crash_after_the_swap_leaves_it_swapped_and_closed(make: Make) -> None:
+    school = make()
+    with school.staged() as restoration:
+        restoration.swap(school.note, None)
+        school.cluster.crash()
+        with pytest.raises(ServerUnavailable):
+            restoration.open()
+        school.cluster.start()
+        assert restoration.side() is Side.NEW
+        assert not school.is_open()
+        restoration.open()
+    assert school.marks() == 2
+
+
+def test_only_one_restore_of_a_database_at_a_time(make: Make) -> None:
+    school = make()
+    with school.open(), pytest.raises(LockHeld), school.open():
+        pass
+    with school.open():
+        pass
+
+
+def test_a_database_that_somebody_else_replaced_is_told(make: Make) -> None:
+    school = make()
+    with school.staged() as restoration:
+        school.cluster.drop_database(school.name)
+        assert restoration.side() is Side.UNCLEAR
+        school.cluster.create_database(school.name)
+        assert restoration.side() is Side.UNCLEAR
+        with pytest.raises(StepFailed):
+            restoration.swap(school.note, None)
+        with pytest.raises(StepFailed):
+            restoration.open()
+        restoration.discard(school.note)
+    assert school.databases() == []
+
+
+def test_a_kept_database_comes_back_and_stays_when_it_is_not_wanted(make: Make) -> None:
+    school = make()
+    with school.staged() as restoration:
+        restoration.swap(school.note, None)
+        restoration.open()
+        marks = school.notes[-1]
+    assert marks.live_oid is not None
+    kept = KeptDatabase(marks.replaced_name, marks.live_oid)
+    undo = RunNames("20260108_120000-89abcdef")
+    for wanted in (False, True):
+        with open_restoration(school.config, None, undo, None, school.work) as back:
+            assert back.preflight(Offer("kept", None)).errors == []
+            back.stage(kept, None, school.note)
+            back.swap(school.note, None)
+            if not wanted:
+                back.swap_back(school.note)
+                back.discard(school.note)
+                assert school.databases() == [kept.name]
+                assert school.marks() == 2
+                continue
+            back.open()
+            assert school.marks() == 3
+            back.let_go(school.note)
+    assert school.databases() == []
+
+
+def test_a_subscription_does_not_keep_the_old_database(make: Make) -> None:
+    school = make()
+    school.sql("CREATE SUBSCRIPTION news CONNECTION 'host=nowhere.invalid' PUBLICATION p WITH (connect = false)")
+    school.folder, school.record = dump(school.config, school.work.with_name("subscribed"))
+    assert "news" in school.warnings()
+    school.restore()
+    with school.open() as restoration:
+        restoration.stage(DumpFolder(school.folder), school.record, school.note)
+        restoration.discard(school.note)
+    assert school.databases() == []
+    school.sql("ALTER SUBSCRIPTION news SET (slot_name = NONE); DROP SUBSCRIPTION news")
+
+
+def test_an_administrator_creates_what_only_a_superuser_may(make: Make) -> None:
+    school = make("", "CREATE TABLE t (x integer)")
+    school.sql("CREATE SCHEMA tools; CREATE EXTENSION pageinspect SCHEMA tools")
+    school.folder, school.record = dump(replace(school.config, user="postgres"), school.work.with_name("extended"))
+    school.admin = admin_of(school.cluster)
+    assert "pageinspect" in school.errors(Offer("folder", school.record))
+    school.restore()
+    assert school.sql("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pageinspect'") == [
+        ("tools",)
+    ]
