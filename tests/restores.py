@@ -12,7 +12,8 @@ from pathlib import Path
 from runner.journal import Journal
 from runner.state import ProfileState
 from tests.extract import Described, described
-from tests.projects import Project, sqlite_project
+from tests.projects import Project, postgresql_project, sqlite_project
+from tests.servers.postgresql import Cluster
 
 State = tuple[tuple[str, ...], Described]
 CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "renameat2", "link", "unlink", "mkdir", "rmdir")
@@ -23,7 +24,7 @@ def sqlite_content(path: Path) -> tuple[str, ...]:
         return tuple(connection.iterdump())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scene:
     """A SQLite project whose live state is `old`, and whose one archive holds `new`; `reset` makes it so again."""
 
@@ -37,8 +38,10 @@ class Scene:
         shutil.copytree(self.template, self.project.folder, symlinks=True)
 
     def live(self) -> State:
-        media = described(self.project.media)
-        return sqlite_content(self.project.folder / "school.sqlite3"), media
+        return self.content(), described(self.project.media)
+
+    def content(self) -> tuple[str, ...]:
+        return sqlite_content(self.project.folder / "school.sqlite3")
 
     def is_interrupted(self) -> bool:
         """Whether a swap has begun and is not finished."""
@@ -50,6 +53,70 @@ class Scene:
         hidden = [path for path in self.project.folder.iterdir() if re.search(r"\d{8}_\d{6}-", path.name)]
         journal = ProfileState(self.project.folder / ".runner", "app").journal_path
         return hidden + self.project.leftovers() + ([journal] if journal.exists() else [])
+
+
+@dataclass(slots=True)
+class PostgresqlScene(Scene):
+    """The same on a PostgreSQL server; a copy of the database in its old state is the template."""
+
+    cluster: Cluster
+    name: str
+
+    def reset(self) -> None:
+        super(PostgresqlScene, self).reset()
+        self.cluster.start()
+        for leftover in self.databases():
+            self.cluster.drop_database(leftover)
+        self.cluster.drop_database(self.name)
+        self.cluster.create_database(self.name, template=f"{self.name}_template")
+
+    def content(self) -> tuple[str, ...]:
+        return postgresql_content(self.cluster, self.name)
+
+    def leftovers(self) -> list[Path]:
+        return [*super(PostgresqlScene, self).leftovers(), *map(Path, self.databases())]
+
+    def databases(self) -> list[str]:
+        """Those that a restore has left on the server."""
+        found = self.cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'runner\\_%'")
+        return [str(name) for (name,) in found]
+
+
+def postgresql_content(cluster: Cluster, name: str) -> tuple[str, ...]:
+    """Everything that pg_dump says of a database, in no particular order."""
+    text = cluster.run("pg_dump", dbname=name).stdout.decode("utf-8")
+    return tuple(sorted(line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))))
+
+
+SCHOOL = """
+CREATE TABLE finance_payment (id serial PRIMARY KEY, memo text, receipt text NOT NULL);
+CREATE TABLE school_student (id integer PRIMARY KEY, name text);
+INSERT INTO school_student SELECT n, 'élève ' || n FROM generate_series(1, 300) n;
+INSERT INTO finance_payment (memo, receipt) SELECT 'tranche ' || n, '' FROM generate_series(1, 50) n;
+"""
+NEWER = """
+DELETE FROM finance_payment WHERE id % 3 = 0;
+UPDATE school_student SET name = 'changed' WHERE id % 7 = 0;
+CREATE TABLE newer_migration (id integer);
+INSERT INTO newer_migration VALUES (1);
+"""
+
+
+def postgresql_scene(folder: Path, cluster: Cluster, name: str, *, extra: str = "") -> PostgresqlScene:
+    """Rows, a table and files changed since the archive was made. The database must be there, and is empty."""
+    cluster.sql(name, SCHOOL)
+    project = postgresql_project(folder / "project", cluster, name, extra=extra)
+    project.apply()
+    new = (postgresql_content(cluster, name), described(project.media))
+    cluster.sql(name, NEWER)
+    (project.media / "affiches" / "film n° 3.txt").unlink()
+    (project.media / "affiches" / "film n° 4.txt").write_bytes(b"changed")
+    (project.media / "later.txt").write_bytes(b"later")
+    old = (postgresql_content(cluster, name), described(project.media))
+    template = folder / "template"
+    shutil.copytree(project.folder, template, symlinks=True)
+    cluster.create_database(f"{name}_template", template=name)
+    return PostgresqlScene(project, template, old, new, cluster, name)
 
 
 def sqlite_scene(folder: Path, *, extra: str = "") -> Scene:
@@ -96,3 +163,17 @@ def strike(
     """Run the command and kill it at one call."""
     options = ("-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}")
     return project.run(*arguments, before=(strace, "-f", "-qq", "-o", "/dev/null", *options))
+
+
+def assert_whole_after_recovery(scene: Scene, where: str) -> str:
+    """Whatever was interrupted: refused until it is recovered, then exactly old or exactly new, nothing left."""
+    if scene.is_interrupted():
+        assert scene.project.run("apply", "app").returncode == 16, where
+        assert scene.project.run("undo", "app", "--yes").returncode == 16, where
+    recovered = scene.project.run("recover", "app")
+    assert recovered.returncode in (0, 3), (where, recovered.stderr)
+    live = scene.live()
+    assert live in (scene.old, scene.new), where
+    named = recovered.stderr
+    assert [path for path in scene.leftovers() if str(path) not in named] == [], where
+    return "old" if live == scene.old else "new"

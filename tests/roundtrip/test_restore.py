@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.requirements import requires_program
-from tests.restores import Scene, counted_calls, sqlite_content, sqlite_scene, strike
+from tests.restores import Scene, assert_whole_after_recovery, counted_calls, sqlite_content, sqlite_scene, strike
 
 SEED = 20261124
 
@@ -165,20 +165,6 @@ def test_a_live_wal_and_an_open_application(scene: Scene) -> None:
     kept = Path(json.loads(done.stdout)["restore"]["kept_database"])
     assert any("in the wal" in line for line in sqlite_content(kept))
     assert any("after" in line for line in sqlite_content(path))
-
-
-def assert_whole_after_recovery(scene: Scene, where: str) -> str:
-    """Whatever was interrupted: refused until it is recovered, then exactly old or exactly new, nothing left."""
-    if scene.is_interrupted():
-        assert scene.project.run("apply", "app").returncode == 16, where
-        assert scene.project.run("undo", "app", "--yes").returncode == 16, where
-    recovered = scene.project.run("recover", "app")
-    assert recovered.returncode in (0, 3), (where, recovered.stderr)
-    live = scene.live()
-    assert live in (scene.old, scene.new), where
-    named = recovered.stderr
-    assert [path for path in scene.leftovers() if str(path) not in named] == [], where
-    return "old" if live == scene.old else "new"
 
 
 def kill_points(scene: Scene, strace: str, log: Path, sample: int | None) -> list[tuple[str, int]]:

@@ -192,6 +192,10 @@ class SwapRestoration:
                     hint=msg("restore it with a profile whose `database.engine` is `sqlite`"),
                 )
 
+    def findings(self) -> tuple[Finding, ...]:
+        """Nothing: what comes back otherwise than it was, the preflight has said."""
+        return ()
+
     def compare(self, record: DatabaseRecord) -> tuple[Finding, ...]:
         if not isinstance(record, PostgresqlRecord):
             return (Finding("database.engine", msg("the archive's database is not PostgreSQL"), self.label),)

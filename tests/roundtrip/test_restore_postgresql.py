@@ -1,0 +1,274 @@
+"""`runner restore`, `undo` and `recover` on PostgreSQL: no connection ever sees a mix, and every kill is one state."""
+
+import json
+import os
+import random
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from runner.model.manifest import PostgresqlRecord
+from tests.projects import manifest_of, postgresql_project
+from tests.requirements import requires_program
+from tests.restores import (
+    PostgresqlScene,
+    assert_whole_after_recovery,
+    counted_calls,
+    postgresql_content,
+    postgresql_scene,
+    strike,
+)
+from tests.servers.postgresql import Cluster
+
+SEED = 20261124
+
+
+@pytest.fixture
+def make_scene(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., PostgresqlScene]]:
+    names: list[str] = []
+
+    def make(*, owner: str | None = None, extra: str = "") -> PostgresqlScene:
+        name = cluster.create_database(f"school_{secrets.token_hex(4)}", encoding="UTF8", owner=owner)
+        names.append(name)
+        return postgresql_scene(tmp_path, cluster, name, extra=extra)
+
+    yield make
+    cluster.start()
+    for name in names:
+        cluster.drop_database(name)
+        cluster.drop_database(f"{name}_template")
+    for (left,) in cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'runner\\_%'"):
+        cluster.drop_database(str(left))
+
+
+@pytest.fixture
+def scene(make_scene: Callable[..., PostgresqlScene]) -> PostgresqlScene:
+    return make_scene()
+
+
+@pytest.fixture
+def strace() -> str:
+    return str(requires_program("strace", only="linux"))
+
+
+def test_a_full_restore_and_its_undo_and_the_undo_of_that(scene: PostgresqlScene) -> None:
+    done = scene.project.run("restore", "app", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert scene.live() == scene.new
+    undone = scene.project.run("undo", "app", "--yes")
+    assert undone.returncode == 0, undone.stderr
+    assert scene.live() == scene.old
+    again = scene.project.run("undo", "app", "--yes")
+    assert again.returncode == 0, again.stderr
+    assert scene.live() == scene.new
+    assert scene.leftovers() == []
+
+
+@pytest.mark.parametrize("variant", ["db-only", "media-only"])
+def test_one_half_alone_leaves_the_other(scene: PostgresqlScene, variant: str) -> None:
+    done = scene.project.run("restore", "app", "--variant", variant, "--yes")
+    assert done.returncode == 0, done.stderr
+    database, media = (scene.new, scene.old) if variant == "db-only" else (scene.old, scene.new)
+    assert scene.live() == (database[0], media[1])
+    undone = scene.project.run("undo", "app", "--yes")
+    assert undone.returncode == 0, undone.stderr
+    assert scene.live() == scene.old
+
+
+def test_the_old_database_may_stay_on_the_server(make_scene: Callable[..., PostgresqlScene]) -> None:
+    scene = make_scene(extra="restore: {safety_copy: {database: rename}}\n")
+    done = scene.project.run("restore", "app", "--yes", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["restore"]["kept_database"].startswith("runner_old_")
+    assert scene.live() == scene.new
+    undone = scene.project.run("undo", "app", "--yes")
+    assert undone.returncode == 0, undone.stderr
+    assert scene.live() == scene.old
+
+
+def test_a_new_server_gets_the_database_and_undo_is_refused(scene: PostgresqlScene) -> None:
+    scene.cluster.drop_database(scene.name)
+    done = scene.project.run("restore", "app", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert scene.live() == scene.new
+    assert scene.project.run("undo", "app", "--yes").returncode == 15
+
+
+def test_to_a_database_of_another_name_it_asks_naming_both(scene: PostgresqlScene) -> None:
+    other = f"{scene.name}_other"
+    profile = scene.project.folder / "profiles" / "app.yml"
+    profile.write_text(profile.read_text("utf-8").replace(f"name: {scene.name}", f"name: {other}"), "utf-8")
+    try:
+        told = scene.project.run("restore", "app", "--dry-run")
+        assert f"of the database `{scene.name}`, and this is `{other}`" in " ".join(told.stderr.split())
+        done = scene.project.run("restore", "app", "--yes")
+        assert done.returncode in (0, 3), done.stderr
+        assert postgresql_content(scene.cluster, other) == scene.new[0]
+    finally:
+        scene.cluster.drop_database(other)
+
+
+def test_an_archive_of_elsewhere_needs_trust_as_superuser(scene: PostgresqlScene) -> None:
+    (scene.project.folder / ".runner" / "app" / "made.jsonl").unlink()
+    refused = scene.project.run("restore", "app", "--yes")
+    assert refused.returncode == 15, refused.stderr
+    assert "--trust-sql" in refused.stderr
+    assert scene.live() == scene.old
+    done = scene.project.run("restore", "app", "--yes", "--trust-sql")
+    assert done.returncode == 0, done.stderr
+    assert scene.live() == scene.new
+
+
+@pytest.mark.parametrize("rights", ["CREATEDB", "NOCREATEDB", "admin"])
+def test_pagila_as_an_ordinary_owner(cluster: Cluster, pagila: str, tmp_path: Path, rights: str) -> None:
+    owner = f"app_{secrets.token_hex(4)}"
+    cluster.sql("postgres", f"CREATE ROLE {owner} LOGIN {'NOCREATEDB' if rights == 'admin' else rights}")
+    give = f"ALTER DATABASE {pagila} OWNER TO {owner}"
+    cluster.sql("postgres", give)
+    _give_everything(cluster, pagila, owner)
+    extra = f"restore: {{admin: {{user: {cluster.user}}}}}\n" if rights == "admin" else ""
+    project = postgresql_project(tmp_path / "project", cluster, pagila, extra=extra)
+    profile = project.folder / "profiles" / "app.yml"
+    profile.write_text(
+        profile.read_text("utf-8").replace(f"user: {cluster.user}, tools", f"user: {owner}, tools"), "utf-8"
+    )
+    archive = project.apply()
+    with psycopg.connect(cluster.dsn(pagila), user=owner, autocommit=True) as connection:
+        connection.execute("CREATE TABLE newer (id integer)")
+        connection.execute("DELETE FROM payment")
+    done = project.run("restore", "app", "--yes")
+    assert done.returncode in (0, 3), done.stderr
+    record = manifest_of(archive).database
+    assert isinstance(record, PostgresqlRecord)
+    for table in record.tables:
+        assert cluster.sql(pagila, f"SELECT count(*) FROM ONLY {table.name}") == [(table.rows,)]
+    assert cluster.sql(pagila, "SELECT to_regclass('newer')") == [(None,)]
+    undone = project.run("undo", "app", "--yes")
+    assert undone.returncode in (0, 3), undone.stderr
+    assert cluster.sql(pagila, "SELECT count(*) FROM payment") == [(0,)]
+    cluster.drop_database(pagila)
+    cluster.sql("postgres", f"DROP OWNED BY {owner}; DROP ROLE {owner}")
+
+
+def _give_everything(cluster: Cluster, name: str, owner: str) -> None:
+    statements = cluster.sql(
+        name,
+        "SELECT format('ALTER %s %s OWNER TO %I', CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' "
+        f"WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass, '{owner}') FROM pg_class c "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname !~ '^(pg_|information)' "
+        "AND relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid "
+        "AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i', 'e') AND relkind = 'S') "
+        f"UNION ALL SELECT format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, '{owner}') FROM pg_proc p "
+        "JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname !~ '^(pg_|information)' "
+        f"UNION ALL SELECT format('ALTER %s %s OWNER TO %I', CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, "
+        f"t.oid::regtype, '{owner}') FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
+        "WHERE n.nspname !~ '^(pg_|information)' AND typtype IN ('d', 'e') "
+        f"UNION ALL SELECT format('ALTER SCHEMA %I OWNER TO %I', nspname, '{owner}') FROM pg_namespace "
+        "WHERE nspname !~ '^(pg_|information)'",
+    )
+    for (statement,) in statements:
+        cluster.sql(name, str(statement))
+
+
+@pytest.mark.parametrize("database", ["pagila", "regression"])
+def test_real_databases_come_back(
+    database: str, cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    name: str = request.getfixturevalue(database)
+    project = postgresql_project(tmp_path / "project", cluster, name)
+    archive = project.apply()
+    schema = cluster.run("pg_dump", "--schema-only", dbname=name).stdout
+    done = project.run("restore", "app", "--yes", "--no-safety-copy")
+    assert done.returncode in (0, 3), done.stderr
+    record = manifest_of(archive).database
+    assert isinstance(record, PostgresqlRecord)
+    counted = {t.name: cluster.sql(name, f"SELECT count(*) FROM ONLY {t.name}")[0][0] for t in record.tables}
+    assert counted == {table.name: table.rows for table in record.tables}
+    restored = cluster.run("pg_dump", "--schema-only", dbname=name).stdout
+    keep = [line for line in schema.splitlines() if b"restrict " not in line]
+    assert [line for line in restored.splitlines() if b"restrict " not in line] == keep
+
+
+def test_a_live_application_loses_nothing_that_it_was_told_of(scene: PostgresqlScene) -> None:
+    told: list[int] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 100_000
+        while not stop.is_set():
+            try:
+                with psycopg.connect(scene.cluster.dsn(scene.name), autocommit=True, connect_timeout=5) as connection:
+                    while not stop.is_set():
+                        number += 1
+                        connection.execute("INSERT INTO school_student VALUES (%s, 'live')", [number])
+                        told.append(number)
+            except psycopg.Error:
+                continue
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        done = scene.project.run("restore", "app", "--yes", "--format", "json")
+    finally:
+        stop.set()
+        writer.join()
+    assert done.returncode == 0, done.stderr
+    assert len(told) > 10
+    kept = Path(json.loads(done.stdout)["restore"]["kept_database"])
+    safe = scene.cluster.create_database(f"{scene.name}_kept")
+    try:
+        scene.cluster.run("pg_restore", "--no-owner", f"--dbname={safe}", kept)
+        query = "SELECT id FROM school_student WHERE id > 100000"
+        found = {row[0] for name in (safe, scene.name) for row in scene.cluster.sql(name, query)}
+    finally:
+        scene.cluster.drop_database(safe)
+    assert set(told) <= found
+
+
+def kill_points(scene: PostgresqlScene, strace: str, log: Path, sample: int | None) -> list[tuple[str, int]]:
+    calls = counted_calls(scene.project, strace, log, "restore", "app", "--yes")
+    scene.reset()
+    every = [(name, number) for name, numbers in calls.items() for number in numbers]
+    if sample is None:
+        return random.Random(SEED).sample(every, min(200, len(every)))
+    journalled = [("fsync", number) for number in calls["fsync"][-22:]]
+    return sorted({*random.Random(SEED).sample(every, sample), *journalled})
+
+
+@pytest.mark.parametrize("sample", [10, pytest.param(None, marks=pytest.mark.slow)], ids=["sample", "many"])
+def test_killed_at_any_call_it_is_the_old_state_or_the_new(
+    scene: PostgresqlScene, strace: str, tmp_path: Path, sample: int | None
+) -> None:
+    outcomes: list[str] = []
+    for call, number in kill_points(scene, strace, tmp_path / "calls", sample):
+        scene.reset()
+        strike(scene.project, strace, call, number, "restore", "app", "--yes")
+        if scene.is_interrupted():
+            assert_no_mix(scene)
+        outcomes.append(assert_whole_after_recovery(scene, f"{call} {number}"))
+    assert {"old", "new"} <= set(outcomes)
+
+
+def assert_no_mix(scene: PostgresqlScene) -> None:
+    """Whoever can connect sees a database that goes with the media that lie there."""
+    try:
+        content = scene.content()
+    except AssertionError:
+        return  # closed
+    _, media = scene.old if content == scene.old[0] else scene.new
+    assert scene.live() == (content, media)
+
+
+def test_a_server_that_is_killed_leaves_one_state(scene: PostgresqlScene) -> None:
+    timer = threading.Timer(0.8, scene.cluster.crash)
+    timer.start()
+    done = scene.project.run("restore", "app", "--yes", environment={**os.environ})
+    timer.join()
+    scene.cluster.start()
+    assert done.returncode in (0, 3, 14, 16), done.stderr
+    assert "Traceback" not in done.stderr
+    assert_whole_after_recovery(scene, "server killed")
