@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from runner.databases.base import Restoration
+from runner.durable import make_private_folder
 from runner.errors import Finding, IntegrityError, RecoveryNeeded, RunnerError, SeveralFailed
 from runner.events import Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.journal import Journal, Step
@@ -20,7 +21,7 @@ from runner.model.marks import PostgresqlMarks, Side, SqliteMarks
 from runner.model.plan import Action
 from runner.model.profile import DatabaseConfig, Profile
 from runner.state import Kept, KeptFile, KeptOnServer, ProfileState, Replaced
-from runner.workflow.keeping import dump_database, kept_dump, not_kept, remove_kept
+from runner.workflow.keeping import dump_database, kept_dump, not_kept, not_removed, remove_kept
 from runner.workflow.places import open_restoration
 from runner.workflow.sources import Source
 
@@ -80,12 +81,15 @@ class Halves:
             self._raise_differences(self._database.compare(source.record))
             self._reporter(StageEnded(Action.COMPARE))
 
+    def announce_swap(self) -> None:
+        """The last thing that may fail without a trace: a place for the safety copy, and the word in the journal."""
+        if self._database is not None and self._kept_database is not None:
+            make_private_folder(self._kept_database.parent)
+        self._journal.note(Step.SWAP)
+
     def swap(self) -> None:
         """Both halves in, or none. Raises what stopped it, when all is as it was; RecoveryNeeded when it is not."""
         self._started(Action.SWAP, None)
-        if self._database is not None and self._begin.kept_database is not None:
-            Path(self._begin.kept_database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._journal.note(Step.SWAP)
         try:
             self._forward()
         except BaseException as error:
@@ -210,7 +214,10 @@ class Halves:
             record = msgspec.structs.replace(record, database=kept)
             state.record_replaced(record)
         if not isinstance(kept, KeptOnServer):
-            database.let_go(self._journal.note_database)
+            try:
+                database.let_go(self._journal.note_database)
+            except RunnerError as error:
+                self._warn(not_removed(error.findings, f"{database.label}: {self._begin.names.replaced_database}"))
         return record
 
     def _kept(self, database: Restoration) -> Kept | None:

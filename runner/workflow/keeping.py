@@ -21,11 +21,11 @@ from runner.durable import (
 from runner.errors import DumpIncomplete, Finding, WorkspaceFailed
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord
-from runner.model.marks import RunNames
+from runner.model.marks import PostgresqlMarks, RunNames
 from runner.model.profile import Compression, DatabaseConfig, PostgresqlConfig, Profile, Variant
 from runner.planning.safety import SafetyCopy, copies_to_remove
-from runner.state import KeptDump, KeptFile, ProfileState, Replaced
-from runner.workflow.places import open_capture
+from runner.state import KeptDump, KeptFile, KeptOnServer, ProfileState, Replaced
+from runner.workflow.places import open_capture, open_restoration
 
 _CHUNK_BYTES = 1 << 20
 
@@ -94,7 +94,7 @@ def remove_kept(target: Path | None, names: RunNames) -> None:
 
 
 def prune_copies(profile: Profile, state: ProfileState, now: datetime) -> list[str]:
-    """Remove the safety copies whose time has come; returns what was removed. Raises OSError."""
+    """Remove the safety copies whose time has come; returns what was removed. Raises OSError, RunnerError."""
     records = {record.run_id: record for record in state.replaced()}
     copies = [_copy_of(record) for record in records.values() if record.database is not None or record.media]
     target = undo_target(state)
@@ -106,6 +106,10 @@ def prune_copies(profile: Profile, state: ProfileState, now: datetime) -> list[s
         _verified_backups(profile, state),
         None if target is None else target.run_id,
     ):
+        kept = records[copy.run_id].database
+        if isinstance(kept, KeptOnServer):
+            _drop(profile, copy.run_id, kept, state)
+            removed.append(kept.name)
         for path in copy.paths:
             if path.is_dir():
                 shutil.rmtree(path)
@@ -131,6 +135,16 @@ def not_kept(error_findings: tuple[Finding, ...], where: str) -> Finding:
         msg("the safety copy could not be made, so what was replaced stays: {reason}", reason=first.message),
         where,
         msg("`runner undo` finds it there; remove it by hand when you are sure that you do not need it"),
+    )
+
+
+def not_removed(error_findings: tuple[Finding, ...], where: str) -> Finding:
+    """The warning when what was replaced is kept safely and the original could not be removed."""
+    return Finding(
+        "safety-copy.not-removed",
+        msg("its safety copy is made, but the original stays: {reason}", reason=error_findings[0].message),
+        where,
+        msg("remove it by hand"),
     )
 
 
@@ -162,6 +176,22 @@ def _copy_of(record: Replaced) -> SafetyCopy:
     both = record.database is not None and record.media is not None
     variant = Variant.FULL if both else Variant.DB_ONLY if record.database is not None else Variant.MEDIA_ONLY
     return SafetyCopy(record.run_id, _moment(record.run_id), tuple(paths), variant)
+
+
+def _drop(profile: Profile, run_id: str, kept: KeptOnServer, state: ProfileState) -> None:
+    """Drop a database that a restore left on the server, by its identity."""
+    if not isinstance(profile.database, PostgresqlConfig):
+        return
+    names = RunNames(run_id)
+    marks = PostgresqlMarks(
+        way="swap",
+        name=profile.database.name,
+        staged_name=kept.name,
+        replaced_name=names.replaced_database,
+        staged_oid=kept.oid,
+    )
+    with open_restoration(profile, names, marks, None, state.work_folder(run_id)) as restoration:
+        restoration.discard(lambda _marks: None)  # refuses when it is the live one
 
 
 def _verified_backups(profile: Profile, state: ProfileState) -> list[datetime]:

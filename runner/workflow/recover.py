@@ -16,6 +16,7 @@ from runner.model.report import RecoverReport
 from runner.state import ProfileState
 from runner.workflow.halves import Halves
 from runner.workflow.pending import clean_up, describe, read_journal, resume, workspace_of
+from runner.workflow.restore import mark_undone
 from runner.workflow.shield import Shield
 
 Direction = Literal["forward", "back"]
@@ -57,6 +58,7 @@ def _recover(
                     halves.go_on()
                 resume(profile, journal, reporter)
                 halves.keep(state)
+                mark_undone(state, begin)
             else:
                 halves.take_back()
                 resume(profile, journal, reporter)

@@ -7,6 +7,7 @@ back, by this run or by `runner recover`.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from runner.databases.base import LiveDatabase
 from runner.errors import (
     Finding,
     Interrupted,
+    RecoveryNeeded,
     Refused,
     RunnerError,
     SeveralFailed,
@@ -123,7 +125,9 @@ def carry_out(
                 journal.open()
                 record = _exchange(plan, source, halves, journal, state, reporter)
             except OSError as error:
-                raise _workspace_failed(plan, error) from None
+                raise _waiting(plan, state, _workspace_failed(plan, error)) from None
+            except RunnerError as error:
+                raise _waiting(plan, state, error) from None
         warnings = [*prepared.question.warnings, *prepared.question.foreign, *halves.warnings]
         warnings += _afterwards(plan, state, reporter)
     return RestoreReport(
@@ -167,6 +171,7 @@ def _exchange(
                         journal.note(Step.HOOKS)
                     context = HookContext(plan.profile, plan.variant, plan.names.run_id, source.label)
                     run_hooks(plan.profile.hooks.before_restore, "before_restore", context, reporter)
+                    halves.announce_swap()
             except BaseException as error:
                 _give_up(plan, halves, journal, error, reporter)
                 raise
@@ -178,8 +183,7 @@ def _exchange(
                 raise
             failed = _resume(plan, journal, reporter)
             record = halves.keep(state)
-            if plan.command == "undo" and journal.begin.undoes is not None:
-                _mark_undone(state, journal.begin)
+            mark_undone(state, journal.begin)
             journal.end()
             if failed is not None:
                 raise failed
@@ -236,8 +240,26 @@ def _stays_restored(error: RunnerError) -> RunnerError:
     return error
 
 
-def _mark_undone(state: ProfileState, begin: Begin) -> None:
-    """The undone restore's media are live again, so its record no longer offers them."""
+def _waiting(plan: RestorePlan, state: ProfileState, error: RunnerError) -> RunnerError:
+    """`error`, behind RecoveryNeeded when the swap has begun and is neither finished nor taken back."""
+    with suppress(RunnerError, OSError):
+        journal = Journal.read(state.journal_path)
+        if journal is None or not journal.swap_began:
+            return error
+    if any(finding.code == RecoveryNeeded.code for finding in error.findings):
+        return error
+    waiting = RecoveryNeeded(
+        msg("the {command} stopped after its swap had begun", command=plan.command),
+        where=str(state.journal_path),
+        hint=msg("mend what stopped it, then run `runner recover {profile}`", profile=plan.profile.name),
+    )
+    return SeveralFailed((waiting, error))
+
+
+def mark_undone(state: ProfileState, begin: Begin) -> None:
+    """The media of the restore that was taken back are live again, so its record no longer offers them."""
+    if begin.undoes is None:
+        return
     for record in state.replaced():
         if record.run_id == begin.undoes:
             media = None if begin.variant != "db-only" else record.media
@@ -323,8 +345,8 @@ def _afterwards(plan: RestorePlan, state: ProfileState, reporter: Reporter) -> l
     try:
         for path in prune_copies(plan.profile, state, datetime.now().astimezone()):
             reporter(Logged(msg("removed a safety copy whose time had come: {path}", path=path)))
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, RunnerError) as error:
+        reason = str(error)
         found.append(Finding("safety-copy.not-removed", msg("an old safety copy stays: {reason}", reason=reason)))
     for finding in found:
         reporter(Noticed(finding))
