@@ -133,7 +133,9 @@ def test_interrupting_us_ends_the_child_even_a_deaf_one(tmp_path: Path) -> None:
         "open(sys.argv[1], 'w').write(f'{os.getpid()} {os.getsid(0)}\\n'); time.sleep(600)"
     )
     noted = tmp_path / "pid"
-    ours = python("from runner.process import run; import sys\nrun(sys.argv[1:])", *python(deaf, str(noted)))
+    # A shell's background job begins with SIGINT ignored, and so would all that it starts.
+    hears = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    ours = python(f"{hears}from runner.process import run\nrun(sys.argv[1:])", *python(deaf, str(noted)))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(ours, env=environment, stderr=subprocess.DEVNULL) as parent:
         while not (noted.exists() and noted.read_text().endswith("\n")):
