@@ -168,6 +168,14 @@ def test_a_script_comes_back(make: Make, role: str | None) -> None:
     assert school.content() == before
 
 
+def test_a_script_in_utf_16_comes_back(make: Make) -> None:
+    school = make()
+    before = school.content()
+    script = school.cluster.run("pg_dump", dbname=school.name).stdout.decode().replace("\n", "\r\n")
+    school.restore(DumpScript("db.sql", iter([script.encode("utf-16")])), Offer("script", school.record, trusted=True))
+    assert school.content() == before
+
+
 def test_damaged_tables_are_left_out(make: Make) -> None:
     school = make()
     (member,) = [table.member for table in school.record.tables if table.name == "public.pupil"]
