@@ -4,7 +4,7 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from runner.errors import LockHeld, ServerUnavailable, StepFailed, ToolFailed
 from runner.model.manifest import PostgresqlRecord, SettingRecord
 from runner.model.marks import DatabaseMarks, RunNames, Side
 from runner.model.profile import PostgresqlConfig
+from tests.conftest import Source
 from tests.roundtrip.schools import NAMES, Make, School, admin_of, schools
 from tests.servers.postgresql import Cluster
 from tests.unit.databases.test_compare import dump
@@ -167,6 +168,14 @@ def test_a_script_comes_back(make: Make, role: str | None) -> None:
     assert school.content() == before
 
 
+def test_a_script_in_utf_16_comes_back(make: Make) -> None:
+    school = make()
+    before = school.content()
+    script = school.cluster.run("pg_dump", dbname=school.name).stdout.decode().replace("\n", "\r\n")
+    school.restore(DumpScript("db.sql", iter([script.encode("utf-16")])), Offer("script", school.record, trusted=True))
+    assert school.content() == before
+
+
 def test_damaged_tables_are_left_out(make: Make) -> None:
     school = make()
     (member,) = [table.member for table in school.record.tables if table.name == "public.pupil"]
@@ -235,6 +244,34 @@ def test_a_crowd_that_keeps_coming_does_not_stop_the_swap(make: Make) -> None:
         assert restoration.side() is Side.NEW
         restoration.open()
     assert school.marks() == 2
+
+
+@pytest.mark.slow
+def test_who_slips_in_between_two_attempts_is_ended_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    school = make("CREATEDB")
+    monkeypatch.setattr(swap, "END_SECONDS", 20.0)
+    said: list[str] = []
+
+    def slip_in() -> None:
+        try:
+            with psycopg.connect(school.cluster.dsn(school.name), user=school.config.user) as session:
+                said.append("inside")
+                session.execute("SELECT pg_sleep(60)")
+        except psycopg.OperationalError as error:
+            said.append(str(error))
+
+    stays = school.cluster.connect(school.name)  # a superuser's, which is not ended
+    # The first attempt waits five seconds for it and fails; meanwhile the other waits for the lock that it holds.
+    late = [threading.Timer(2.0, slip_in), threading.Timer(5.5, stays.close)]
+    with school.staged() as restoration:
+        for each in late:
+            each.start()
+        restoration.swap(school.note, None)
+        for each in late:
+            each.join()
+        assert said[0] == "inside"
+        assert "terminating connection" in said[1]
+        assert restoration.side() is Side.NEW
 
 
 def test_the_swap_can_be_taken_back(make: Make) -> None:
@@ -455,3 +492,39 @@ def test_an_administrator_creates_what_only_a_superuser_may(make: Make) -> None:
     assert school.sql("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pageinspect'") == [
         ("tools",)
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "client", "target"),
+    [(None, None, 18), (18, 18, 18), (None, 18, None), (14, 14, 14), (14, 14, None)],
+    ids=["to 18", "18 to 18", "by the programs of 18", "14 to 14", "from 14"],
+)
+@pytest.mark.parametrize("role", [None, "CREATEDB"])
+def test_between_versions(
+    cluster_of: Callable[[int | None], Cluster],
+    pagila_source: Callable[[int | None], Source],
+    tmp_path: Path,
+    source: int | None,
+    client: int | None,
+    target: int | None,
+    role: str | None,
+) -> None:
+    origin, programs = pagila_source(source), cluster_of(client).bin
+    where = origin.cluster
+    config = PostgresqlConfig(origin.name, where.host, where.port, where.user, tools_bin=programs)
+    folder, record = dump(config, tmp_path / "dump")
+    server = cluster_of(target)
+    with schools(server, tmp_path) as build:
+        school = build(role)
+        school.folder, school.record = folder, record
+        newest = max((cluster_of(client), server), key=lambda each: each.major).bin
+        school.config = replace(school.config, tools_bin=newest)
+        school.restore()
+
+
+@pytest.mark.slow
+def test_the_regression_database_comes_back(make: Make, regression: str) -> None:
+    school = make(statements="SELECT 1", source=regression)
+    school.restore()
+    assert school.content() == school.content(regression)

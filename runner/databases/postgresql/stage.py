@@ -17,7 +17,7 @@ from runner.databases.postgresql import in_place_rules as rules
 from runner.databases.postgresql.connection import environment, password_of, restore_errors
 from runner.databases.postgresql.maintenance import Connection, Rights, connect_unlimited
 from runner.databases.postgresql.replay import replay
-from runner.databases.postgresql.script import Statement
+from runner.databases.postgresql.script import Statement, decoded
 from runner.databases.postgresql.tools import Tools, find_tools
 from runner.durable import make_private_folder
 from runner.errors import Refused
@@ -129,7 +129,7 @@ class Loader:
             roles = _Roles(connection)
             if isinstance(self._source, DumpScript):
                 leave_out = _script_rule(roles, superuser=self._loading.rights.superuser, old=self._server < 15)
-                replay(connection, self._source.chunks, self._source.name, leave_out)
+                replay(connection, decoded(self._source.chunks), self._source.name, leave_out)
             else:
                 self._load_folder(connection, roles, self._source.path, made)
         with connect_unlimited(self._loading.config) as connection, restore_errors(self._loading.config):
