@@ -43,6 +43,10 @@ RUNS = [
     ("show", "app"),
     ("show", "app", "--match", "*.pdf"),
     ("verify", "app"),
+    ("restore", "app", "--dry-run"),
+    ("restore", "app", "--yes"),
+    ("undo", "app", "--yes"),
+    ("recover", "app"),
     ("demo", "school"),
     ("schema", "backup"),
 ]
