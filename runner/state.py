@@ -94,7 +94,8 @@ class Replaced(msgspec.Struct, frozen=True, omit_defaults=True):
     """One restore (or undo), and the safety copies of the state that it replaced.
 
     `database` and `media` None: that half was not replaced, was not there before, or its copy is gone or not wanted.
-    `created`: the restore made the database, so there is nothing to go back to.
+    `created`: the restore made the database, so there is nothing to go back to. `number` counts the restores of a
+    profile: which one is the last must not hang on a clock.
     """
 
     run_id: str
@@ -107,6 +108,7 @@ class Replaced(msgspec.Struct, frozen=True, omit_defaults=True):
     exclude: tuple[str, ...] = ()
     created: bool = False
     undone_by: str | None = None
+    number: int = 0
 
 
 class Workspace:
@@ -227,7 +229,7 @@ class ProfileState:
         for path in sorted((self._folder / "replaced").glob("*.json")):
             with suppress(OSError, msgspec.MsgspecError, UnicodeError):
                 found.append(msgspec.json.decode(path.read_bytes(), type=Replaced))
-        return found
+        return sorted(found, key=lambda replaced: replaced.number)
 
 
 def _lines(path: Path, kind: type[_Line]) -> list[_Line]:

@@ -13,7 +13,7 @@ from runner.cli.settings import Settings
 @format_option
 @click.pass_obj
 def command(settings: Settings, folder: Path, output_format: str) -> None:
-    """Make a small sample school in DIR (runner-demo by default), back it up, look into the archive and verify it.
+    """Make a small sample school in DIR (runner-demo by default), back it up, verify it; break it, restore it, undo.
 
     DIR must not exist yet, or be empty. Nothing else is touched.
 

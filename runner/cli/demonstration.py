@@ -7,31 +7,54 @@ from pathlib import Path
 from runner.cli.apply import Request, apply_outcome
 from runner.cli.archives import verify_outcome
 from runner.cli.contents import show_outcome
+from runner.cli.restoring import RestoreOptions, restore_outcome, undo_outcome
 from runner.cli.run import Outcome
 from runner.cli.settings import Settings
-from runner.cli.text import wrapped
+from runner.cli.text import count_text, wrapped
 from runner.workflow.demo import PROFILE_NAME, SampleProject, make_sample_project
 
 _NEXT = (
     f"runner list {PROFILE_NAME}",
     f"runner show {PROFILE_NAME} --match 'payment_receipts/2026/04/**'",
     f"runner verify {PROFILE_NAME}",
-    f"runner apply {PROFILE_NAME} --dry-run",
+    f"runner restore {PROFILE_NAME} --dry-run",
 )
 
 
 def demo_outcome(settings: Settings, folder: Path) -> Outcome:
-    """Make it, back it up, look into the archive, verify it. Raises Refused."""
+    """Make it, back it up, look into it, verify it; then break it, restore it, and undo. Raises RunnerError."""
     project = make_sample_project(folder)
     here = replace(settings, config=project.root_file)
     wanted = (PROFILE_NAME, "latest")
     made = apply_outcome(here, Request(PROFILE_NAME, None, None, dry_run=False))
     shown = show_outcome(here, wanted, files=False, pattern=None)
     verified = verify_outcome(here, wanted)
+    there_and_back = tuple(_there_and_back(here, project))
     data = {"folder": str(folder), **made.data, "folders": shown.data["folders"], "verified": verified.data["intact"]}
-    lines = (*_intro(project), "", *made.lines, "", *shown.lines[1:], "", *verified.lines, "", *_ending(folder))
+    parts = (_intro(project), made.lines, shown.lines[1:], verified.lines, there_and_back, _ending(folder))
+    lines = tuple(line for part in parts for line in (*part, ""))[:-1]
     warnings = (*made.warnings, *verified.warnings)
     return Outcome(data, lines, warnings, verified.errors, verified.exit_code)
+
+
+def _there_and_back(settings: Settings, project: SampleProject) -> Iterator[str]:
+    """A bad day, the restore, its undo, and the undo of that: the school ends as it began."""
+    project.damage()
+    yield from wrapped(f"A bad day: {_state(project)} are left.", "  ")
+    options = RestoreOptions(
+        variant=None, at=None, yes=True, dry_run=False, accept_damage=False, no_safety_copy=False, trust_sql=False
+    )
+    restore_outcome(settings, PROFILE_NAME, "latest", options)
+    yield from wrapped(f"  runner restore {PROFILE_NAME}: {_state(project)} are back, swapped in together", "    ")
+    undo_outcome(settings, PROFILE_NAME, None, yes=True)
+    yield from wrapped(f"  runner undo {PROFILE_NAME}: {_state(project)}, the bad day again", "    ")
+    undo_outcome(settings, PROFILE_NAME, None, yes=True)
+    yield from wrapped(f"  runner undo {PROFILE_NAME}: {_state(project)}, and so it stays", "    ")
+
+
+def _state(project: SampleProject) -> str:
+    payments = count_text(project.payments(), "payment", "payments")
+    return f"{payments} and {count_text(project.receipts(), 'receipt', 'receipts')}"
 
 
 def _intro(project: SampleProject) -> Iterator[str]:
@@ -45,7 +68,10 @@ def _intro(project: SampleProject) -> Iterator[str]:
 
 def _ending(folder: Path) -> Iterator[str]:
     yield from wrapped("Database and files are in one zip; every byte of it was read again and compared.", "  ")
-    yield from wrapped("RESTORE.txt in the zip says how to restore it by hand. Try next:", "  ")
+    yield from wrapped(
+        "What a restore replaces is kept in backups_local; RESTORE.txt in the zip says how to do it by hand. Try next:",
+        "  ",
+    )
     place = f'"{folder}"' if " " in str(folder) else str(folder)
     for command in (f"cd {place}", *_NEXT):
         yield f"  {command}"

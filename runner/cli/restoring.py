@@ -141,6 +141,8 @@ def _question_lines(question: Question) -> Iterator[str]:
             text = f"  media: {files}, {size_text(media.bytes)}{_changed(media.newest_change)}"
         yield from wrapped(text, "    ")
     yield from wrapped(f"  safety copy: {_kept_text(question)}", "    ")
+    for note in question.notes:
+        yield from wrapped(f"  {note.message}", "    ")
 
 
 def _kept_text(question: Question) -> str:

@@ -1,11 +1,12 @@
 """`runner demo`: a sample project in a new folder. What follows is done by the commands themselves."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import Refused
 from runner.messages import msg
-from runner.workflow.sample_school import SampleSchool, make_school
+from runner.workflow.sample_school import SampleSchool, count_payments, delete_payments, make_school
 
 _BACKUP = """\
 # The root of this project: commands use the nearest backup.yml, here or above.
@@ -50,6 +51,19 @@ class SampleProject:
     @property
     def root_file(self) -> Path:
         return self.folder / "backup.yml"
+
+    def payments(self) -> int:
+        """How many payments the database holds now."""
+        return count_payments(self.folder / "school.sqlite3")
+
+    def receipts(self) -> int:
+        """How many receipts lie in the media folder now."""
+        return sum(1 for path in (self.folder / "media" / "payment_receipts").rglob("*") if path.is_file())
+
+    def damage(self) -> None:
+        """What a bad day does: payments deleted, a folder of receipts gone."""
+        delete_payments(self.folder / "school.sqlite3", 200)
+        shutil.rmtree(self.folder / "media" / "payment_receipts" / "2026" / "01")
 
 
 def make_sample_project(folder: Path) -> SampleProject:

@@ -140,7 +140,8 @@ class Halves:
 
         What cannot be copied stays where it is, on record too, with a warning.
         """
-        record = next((each for each in state.replaced() if each.run_id == self._begin.run_id), None)
+        earlier = state.replaced()
+        record = next((each for each in earlier if each.run_id == self._begin.run_id), None)
         record = record or Replaced(
             run_id=self._begin.run_id,
             at=self._begin.started_at,
@@ -149,6 +150,7 @@ class Halves:
             archive=self._begin.archive,
             exclude=self._begin.exclude,
             created=self._created(),
+            number=1 + max((each.number for each in earlier), default=0),
         )
         if self._database is not None and not self._journal.has(Step.KEPT_DATABASE):
             record = self._keep_database(self._database, record, state)

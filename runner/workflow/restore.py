@@ -54,6 +54,8 @@ class Question:
     foreign: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     lost: tuple[Finding, ...]
+    notes: tuple[Finding, ...] = ()
+    """What the backup leaves out because its profile says so."""
 
 
 Confirm = Callable[[Question], None]
@@ -305,9 +307,9 @@ def _look(plan: RestorePlan, source: Source, halves: Halves, circumstances: Circ
         checked = halves.media.preflight(source.media_paths(), source.media_bytes())
         errors += checked.errors
         warnings += checked.warnings
-    warnings += _left_out(plan, source)
+    notes = tuple(_left_out(plan, source))
     foreign = tuple(finding for finding in found if finding.code == "restore.foreign")
-    question = Question(plan, database, media, foreign, tuple(warnings), circumstances.lost)
+    question = Question(plan, database, media, foreign, tuple(warnings), circumstances.lost, notes)
     return Prepared(plan, source, question, tuple(errors))
 
 

@@ -111,6 +111,18 @@ def make_school(database: Path, media: Path) -> SampleSchool:
     )
 
 
+def count_payments(database: Path) -> int:
+    """How many payments there are."""
+    with closing(sqlite3.connect(database)) as connection:
+        return int(connection.execute("SELECT count(*) FROM finance_payment").fetchone()[0])
+
+
+def delete_payments(database: Path, first: int) -> None:
+    """Delete the payments whose number is at most `first`."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM finance_payment WHERE id <= ?", (first,))
+
+
 def _student(number: int, chance: random.Random) -> tuple[int, str, str, str, str]:
     photo = f"photos/élève_{number:04d}.jpg" if number % 8 == 0 else ""
     return number, chance.choice(_FIRST), chance.choice(_LAST), chance.choice(_LEVELS), photo

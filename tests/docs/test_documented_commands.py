@@ -11,12 +11,10 @@ from pathlib import Path
 import yaml
 
 from runner import config
-from runner.cli import main
 from tests.requirements import requires_program
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"<!-- test: (\w+) -->\n```(\w+)\n(.*?)```", re.DOTALL)
-RESTORES = "restore" in main._COMMANDS
 YAML_BLOCK = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 
 
@@ -53,9 +51,16 @@ def test_the_quickstart_works_as_written(tmp_path: Path) -> None:
     requires_program("unzip")
     make_application(tmp_path)
     blocks = BLOCK.findall((ROOT / "docs" / "quickstart.md").read_text("utf-8"))
-    assert [name for name, _, _ in blocks] == ["project", "profile", "folder", "check", "backup", "restore"]
+    assert [name for name, _, _ in blocks] == ["project", "profile", "folder", "check", "backup", "restore", "by_hand"]
     output = output_of(blocks, tmp_path, tmp_path / "programs")
-    for expected in ("school: valid", "every byte verified", "1 file matches", "RESTORE BY HAND"):
+    for expected in (
+        "school: valid",
+        "every byte verified",
+        "1 file matches",
+        "full restore from",
+        "full undo from",
+        "RESTORE BY HAND",
+    ):
         assert expected in output
 
 
@@ -65,14 +70,12 @@ def test_the_sample_comes_back_on_a_new_machine_as_the_disaster_page_says(tmp_pa
     blocks = BLOCK.findall((ROOT / "docs" / "disaster.md").read_text("utf-8"))
     names = ["disaster", "project", "profile", "look", "restore", "undo", "by_hand"]
     assert [name for name, _, _ in blocks] == names
-    if not RESTORES:
-        blocks = [block for block in blocks if block[0] not in ("restore", "undo")]
     folder = tmp_path / "new machine"
     output = output_of(blocks, folder, tmp_path / "programs")
     lines = output.splitlines()
     assert not (folder / "sample").exists()
     assert any("every byte is as it was written" in line for line in lines)
-    assert lines.count("480") == (2 if RESTORES else 1)
+    assert lines.count("480") == 2
     assert "ok" in lines
     assert len(list((folder / "by_hand" / "media").rglob("*.jpg"))) > 50
     assert not (folder / "media" / "payment_receipts").exists()  # undone, mistake and all
