@@ -5,6 +5,7 @@ short announced a step that was never taken, so it is passed over. The journal h
 secret and never a judgement: what really happened is looked up in the database and in the file system.
 """
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -140,9 +141,13 @@ class Journal:
         self._write(_Line(step=Step.MARKS, at=_now(), media=marks))
 
     def end(self) -> None:
-        """Everything is done or taken back: the journal goes. Raises OSError."""
+        """Everything is done or taken back: the journal goes. Raises OSError when it cannot be removed.
+
+        Were it back after a crash because the folder's flush failed, recovery would find nothing left to do.
+        """
         self._path.unlink(missing_ok=True)
-        flush_folder(self._path.parent)
+        with suppress(OSError):
+            flush_folder(self._path.parent)
 
     def _write(self, line: _Line) -> None:
         self._append(line)

@@ -158,15 +158,18 @@ def counted_calls(project: Project, strace: str, log: Path, *arguments: str) -> 
 
 
 def strike(
-    project: Project, strace: str, call: str, number: int, *arguments: str
+    project: Project, strace: str, call: str, number: int, *arguments: str, what: str = "signal=SIGKILL"
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the command and kill it at one call."""
-    options = ("-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}")
+    """Run the command and strike it at one call: kill it, unless `what` says otherwise."""
+    options = ("-e", f"trace={call}", "-e", f"inject={call}:{what}:when={number}")
     return project.run(*arguments, before=(strace, "-f", "-qq", "-o", "/dev/null", *options))
 
 
-def assert_whole_after_recovery(scene: Scene, where: str) -> str:
-    """Whatever was interrupted: refused until it is recovered, then exactly old or exactly new, nothing left."""
+def assert_whole_after_recovery(scene: Scene, where: str, told: str = "") -> str:
+    """Whatever was interrupted: refused until it is recovered, then exactly old or exactly new, nothing left unnamed.
+
+    `told` is what the interrupted run said.
+    """
     if scene.is_interrupted():
         assert scene.project.run("apply", "app").returncode == 16, where
         assert scene.project.run("undo", "app", "--yes").returncode == 16, where
@@ -174,6 +177,6 @@ def assert_whole_after_recovery(scene: Scene, where: str) -> str:
     assert recovered.returncode in (0, 3), (where, recovered.stderr)
     live = scene.live()
     assert live in (scene.old, scene.new), where
-    named = recovered.stderr
+    named = told + recovered.stderr
     assert [path for path in scene.leftovers() if str(path) not in named] == [], where
     return "old" if live == scene.old else "new"
