@@ -94,9 +94,9 @@ class Journal:
 
     @classmethod
     def read(cls, path: Path) -> "Journal | None":
-        """The journal that a restore left behind; None when there is none, or it ends before its first step.
+        """The journal that a restore left behind; None when there is none, or it ends within its first line.
 
-        Raises RecoveryNeeded when it is of a newer runner, OSError when it cannot be read.
+        Raises RecoveryNeeded when it is of a newer runner or its first line is damaged, OSError when it cannot be read.
         """
         try:
             content = path.read_bytes()
@@ -113,6 +113,15 @@ class Journal:
                 journal = cls(path, line.begin)
             if journal is not None:
                 journal._take(line)
+        if journal is None and b"\n" in content:  # a line that a crash cut short has no end
+            raise RecoveryNeeded(
+                msg("the journal of an interrupted restore is damaged, so nobody can tell how far it came"),
+                where=str(path),
+                hint=msg(
+                    "look at the application and for databases and folders that carry a run's id (`runner_old_…`, "
+                    "`….old`); once its state is whole, move the journal away"
+                ),
+            )
         return journal
 
     @property

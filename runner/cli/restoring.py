@@ -108,11 +108,14 @@ def _confirmation(profile: str, *, yes: bool, keeps: bool) -> Confirm:
                 msg("nobody can be asked: there is no terminal"),
                 hint=msg("look at `--dry-run`, and say `--yes` if that is what you want"),
             )
-        if keeps:
-            agreed = click.confirm("Replace it?", default=False, err=True)
-        else:
-            prompt = f"There will be no safety copy and no undo. Type `{profile}` to go on"
-            agreed = click.prompt(prompt, default="", show_default=False, err=True) == profile
+        try:
+            if keeps:
+                agreed = click.confirm("Replace it?", default=False, err=True)
+            else:
+                prompt = f"There will be no safety copy and no undo. Type `{profile}` to go on"
+                agreed = click.prompt(prompt, default="", show_default=False, err=True) == profile
+        except click.Abort:  # the end of the input (Ctrl-D) is no answer
+            agreed = False
         if not agreed:
             raise Refused(msg("not confirmed; nothing was changed"), hint=msg("run it again when you are sure"))
 

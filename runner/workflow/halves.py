@@ -12,7 +12,7 @@ import msgspec
 
 from runner.databases.base import Restoration
 from runner.durable import make_private_folder
-from runner.errors import Finding, IntegrityError, RecoveryNeeded, RunnerError, SeveralFailed
+from runner.errors import Finding, IntegrityError, RecoveryNeeded, RunnerError, SeveralFailed, StepFailed
 from runner.events import Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.journal import Journal, Step
 from runner.media.restoration import MediaRestoration
@@ -39,11 +39,13 @@ class Halves:
         self._database: Restoration | None = None
         self._media: MediaRestoration | None = None
         self.warnings: list[Finding] = []
+        self.taken_back = False
 
     def __enter__(self) -> "Halves":
         """Open what this restore is about. Raises ServerUnavailable, LockHeld."""
         begin, names = self._begin, self._begin.names
         wants_database, wants_media = begin.variant != "media-only", begin.variant != "db-only"
+        self._check_there()
         if wants_database and self._profile.database is not None:
             kept = None if begin.kept_database is None else Path(begin.kept_database)
             database = open_restoration(self._profile, names, self._journal.database, kept, self._workspace)
@@ -88,7 +90,10 @@ class Halves:
         self._journal.note(Step.SWAP)
 
     def swap(self) -> None:
-        """Both halves in, or none. Raises what stopped it, when all is as it was; RecoveryNeeded when it is not."""
+        """Both halves in, or none. Raises what stopped it; `taken_back` says whether all is as it was.
+
+        The journal is not ended then: the application may still have to be started again.
+        """
         self._started(Action.SWAP, None)
         try:
             self._forward()
@@ -110,7 +115,20 @@ class Halves:
         self._let_in()
 
     def take_back(self) -> None:
-        """Everything as it was before. May be called again. Raises RunnerError when it cannot be done now."""
+        """Everything as it was before. May be called again. Raises RunnerError when it cannot be done now.
+
+        Where nobody can tell which state the database is in, nothing is touched: what would be removed may be the only
+        copy of the old state.
+        """
+        if self._database is not None and self._database.side() is Side.UNCLEAR:
+            raise StepFailed(
+                msg(
+                    "nobody can tell which state the database is in, so nothing was touched: {things}",
+                    things=describe(self._journal),
+                ),
+                where=self._database.label,
+                hint=msg("compare it with the safety copy and with what was staged, and keep both until it is mended"),
+            )
         self._journal.note(Step.BACK)
         was_live = False
         if self._media is not None and self._journal.media is not None:
@@ -190,7 +208,7 @@ class Halves:
         """Take back what was begun. Raises RecoveryNeeded with both errors where that fails too."""
         try:
             self.take_back()
-            self._journal.end()
+            self.taken_back = True
         except (RunnerError, OSError) as failed:
             waiting = RecoveryNeeded(
                 msg(
@@ -277,6 +295,20 @@ class Halves:
         adopted = self._journal.media is not None and self._journal.media.origin is not None
         return not adopted and not (self._database is not None and self._database.has_door)
 
+    def _check_there(self) -> None:
+        """A half that was begun and that the profile has lost since must not be passed over in silence."""
+        lost = self._journal.database is not None and self._profile.database is None
+        if not lost and (self._journal.media is None or self._profile.media is not None):
+            return
+        raise RecoveryNeeded(
+            msg(
+                "the interrupted restore was of {half} that the profile no longer has",
+                half="a database" if lost else "media",
+            ),
+            where=str(self._profile.source),
+            hint=msg("put the profile back as it was when the restore began, and run `runner recover`"),
+        )
+
     def _check_same(self, database: Restoration) -> None:
         """A profile that was changed meanwhile must not make recovery look at another database."""
         noted = self._journal.database
@@ -318,3 +350,15 @@ _TITLES = {
 
 def _advance(reporter: Reporter, action: Action) -> Callable[[int], object]:
     return lambda amount: reporter(StageAdvanced(action, amount))
+
+
+def describe(journal: Journal) -> str:
+    """What is there, by name, for a person who has to decide."""
+    names: list[str] = []
+    if isinstance(journal.database, PostgresqlMarks):
+        names += [journal.database.staged_name, journal.database.replaced_name]
+    elif journal.database is not None:
+        names += [journal.database.staged, *filter(None, [journal.database.kept])]
+    if journal.media is not None:
+        names += [journal.media.staged, journal.media.replaced]
+    return ", ".join(names)

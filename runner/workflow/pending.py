@@ -6,7 +6,6 @@ from runner.errors import RecoveryNeeded, WorkspaceFailed
 from runner.events import Logged, Reporter
 from runner.journal import Journal, Step
 from runner.messages import msg
-from runner.model.marks import PostgresqlMarks
 from runner.model.profile import Profile, Variant
 from runner.state import ProfileState
 from runner.workflow.halves import Halves
@@ -69,15 +68,3 @@ def read_journal(state: ProfileState) -> Journal | None:
 def workspace_of(state: ProfileState, journal: Journal) -> Path:
     """The private folder of the journal's own run."""
     return state.work_folder(journal.begin.run_id)
-
-
-def describe(journal: Journal) -> str:
-    """What is there, by name, for a person who has to decide."""
-    names: list[str] = []
-    if isinstance(journal.database, PostgresqlMarks):
-        names += [journal.database.staged_name, journal.database.replaced_name]
-    elif journal.database is not None:
-        names += [journal.database.staged, *filter(None, [journal.database.kept])]
-    if journal.media is not None:
-        names += [journal.media.staged, journal.media.replaced]
-    return ", ".join(names)

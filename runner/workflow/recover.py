@@ -14,8 +14,8 @@ from runner.model.marks import Side
 from runner.model.profile import Profile
 from runner.model.report import RecoverReport
 from runner.state import ProfileState
-from runner.workflow.halves import Halves
-from runner.workflow.pending import clean_up, describe, read_journal, resume, workspace_of
+from runner.workflow.halves import Halves, describe
+from runner.workflow.pending import clean_up, read_journal, resume, workspace_of
 from runner.workflow.restore import mark_undone
 from runner.workflow.shield import Shield
 

@@ -5,6 +5,7 @@ after_restore → safety copies → references. Up to the swap nothing live is t
 back, by this run or by `runner recover`.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from runner.databases.base import LiveDatabase
+from runner.databases.base import LiveDatabase, Restoration
 from runner.errors import (
     Finding,
     Interrupted,
@@ -29,6 +30,7 @@ from runner.journal import Begin, Journal, Step
 from runner.media.site import LiveMedia
 from runner.messages import msg
 from runner.model.manifest import PostgresqlRecord
+from runner.model.marks import PostgresqlMarks
 from runner.model.plan import RestorePlan
 from runner.model.profile import Variant
 from runner.model.report import RestoreReport
@@ -179,9 +181,9 @@ def _exchange(
                 raise
             try:
                 halves.swap()
-            except RunnerError as error:
-                if Journal.read(journal.path) is None:  # taken back
-                    _resumed(plan, journal, error, reporter)
+            except BaseException as error:
+                if halves.taken_back:
+                    _started_again(plan, journal, error, reporter)
                 raise
             failed = _resume(plan, journal, reporter)
             record = halves.keep(state)
@@ -208,15 +210,17 @@ def _give_up(plan: RestorePlan, halves: Halves, journal: Journal, error: BaseExc
         raise
 
 
-def _resumed(plan: RestorePlan, journal: Journal, error: RunnerError, reporter: Reporter) -> None:
-    """The journal has ended with the way back; the application starts again all the same."""
-    if not journal.has(Step.HOOKS):
-        return
-    context = HookContext(plan.profile, plan.variant, plan.names.run_id, journal.begin.archive)
+def _started_again(plan: RestorePlan, journal: Journal, error: BaseException, reporter: Reporter) -> None:
+    """The swap was taken back: the application starts again, and only then is the journal done with."""
     try:
-        run_hooks(plan.profile.hooks.after_restore, "after_restore", context, reporter)
+        try:
+            resume(plan.profile, journal, reporter)
+        finally:
+            journal.end()
     except RunnerError as late:
-        raise SeveralFailed((error, late)) from None
+        if isinstance(error, RunnerError):
+            raise SeveralFailed((error, late)) from None
+        raise
 
 
 def _resume(plan: RestorePlan, journal: Journal, reporter: Reporter) -> RunnerError | None:
@@ -264,8 +268,13 @@ def mark_undone(state: ProfileState, begin: Begin) -> None:
         return
     for record in state.replaced():
         if record.run_id == begin.undoes:
-            media = None if begin.variant != "db-only" else record.media
-            state.record_replaced(msgspec.structs.replace(record, media=media, undone_by=begin.run_id))
+            # What was moved into place is not a safety copy any more; what was copied there still is one.
+            media = record.media if record.media is not None and os.path.lexists(record.media) else None
+            adopted = begin.variant != "media-only" and isinstance(record.database, KeptOnServer)
+            database = None if adopted else record.database
+            state.record_replaced(
+                msgspec.structs.replace(record, database=database, media=media, undone_by=begin.run_id)
+            )
 
 
 def _plan(request: RestoreRequest, source: Source) -> RestorePlan:
@@ -302,6 +311,7 @@ def _look(plan: RestorePlan, source: Source, halves: Halves, circumstances: Circ
         preflight = halves.database.preflight(source.offer(trusted=circumstances.trusted))
         errors += preflight.errors
         warnings += preflight.warnings
+        errors += _not_kept(plan, halves.database)
     if halves.media is not None:
         media = halves.media.look()
         checked = halves.media.preflight(source.media_paths(), source.media_bytes())
@@ -311,6 +321,18 @@ def _look(plan: RestorePlan, source: Source, halves: Halves, circumstances: Circ
     foreign = tuple(finding for finding in found if finding.code == "restore.foreign")
     question = Question(plan, database, media, foreign, tuple(warnings), circumstances.lost, notes)
     return Prepared(plan, source, question, tuple(errors))
+
+
+def _not_kept(plan: RestorePlan, database: Restoration) -> Iterator[Finding]:
+    """A database that is replaced in place cannot stay on the server under another name."""
+    in_place = isinstance(database.marks, PostgresqlMarks) and database.marks.way == "in-place"
+    if in_place and plan.safety_copy and plan.kept_database is None:
+        yield Finding(
+            "restore.not-kept",
+            msg("this role may not make databases, so the old one cannot stay on the server as its safety copy"),
+            database.label,
+            msg("set `restore.safety_copy.database: dump`, or name a role in `restore.admin` that may make databases"),
+        )
 
 
 def _left_out(plan: RestorePlan, source: Source) -> Iterator[Finding]:

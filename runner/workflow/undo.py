@@ -1,6 +1,8 @@
 """`runner undo`: the state before the last restore comes back, by the same staged swap, and can itself be undone."""
 
-from runner.errors import Refused
+from collections.abc import Iterator
+
+from runner.errors import Finding, Refused
 from runner.events import Reporter
 from runner.messages import msg
 from runner.model.marks import RunNames
@@ -29,7 +31,8 @@ def undo(profile: Profile, run_id: str | None, names: RunNames, confirm: Confirm
         source = SafetySource(replaced)
         wish = RestoreWish("undo", source.label, Variant(source.offered))
         plan = plan_restore(profile, source.offered, wish, names)
-        return carry_out(plan, source, state, confirm, reporter, Circumstances(trusted=True, undone=replaced))
+        circumstances = Circumstances(trusted=True, found=tuple(_halves_missing(replaced)), undone=replaced)
+        return carry_out(plan, source, state, confirm, reporter, circumstances)
 
 
 def _chosen(profile: Profile, state: ProfileState, run_id: str | None) -> Replaced:
@@ -58,4 +61,38 @@ def _chosen(profile: Profile, state: ProfileState, run_id: str | None) -> Replac
             where=profile.name,
             hint=msg("restore an archive instead: `runner list {profile}` shows them", profile=profile.name),
         )
+    if chosen.undone_by is not None and _lost_half(chosen) is not None:
+        raise Refused(
+            msg(
+                "the {half} of {run} went back with {undone_by}",
+                half=_lost_half(chosen),
+                run=chosen.run_id,
+                undone_by=chosen.undone_by,
+            ),
+            where=profile.name,
+            hint=msg(
+                "the other half alone would make a mix; take a later run back: {known}",
+                known=", ".join(f"`{record.run_id}`" for record in reversed(records) if record.undone_by is None),
+            ),
+        )
     return chosen
+
+
+def _lost_half(record: Replaced) -> str | None:
+    """The half that this restore replaced and of which no safety copy is on record."""
+    if record.variant == "full" and record.database is None:
+        return "database"
+    return "media" if record.variant == "full" and record.media is None else None
+
+
+def _halves_missing(record: Replaced) -> Iterator[Finding]:
+    half = _lost_half(record)
+    if half is not None:
+        yield Finding(
+            "undo.half",
+            msg(
+                "of {run} there is no safety copy of the {half}: it stays as it is; only the other half goes back",
+                run=record.run_id,
+                half=half,
+            ),
+        )

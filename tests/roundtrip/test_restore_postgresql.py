@@ -6,12 +6,16 @@ import random
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from runner.model.manifest import PostgresqlRecord
+from runner.state import KeptOnServer, ProfileState
+from runner.workflow.keeping import prune_copies
+from tests.inside import profile_of
 from tests.projects import manifest_of, postgresql_project
 from tests.requirements import requires_program
 from tests.restores import (
@@ -88,6 +92,47 @@ def test_the_old_database_may_stay_on_the_server(make_scene: Callable[..., Postg
     undone = scene.project.run("undo", "app", "--yes")
     assert undone.returncode == 0, undone.stderr
     assert scene.live() == scene.old
+
+
+def test_a_database_that_stayed_is_dropped_when_its_time_has_come_and_never_the_live_one(
+    make_scene: Callable[..., PostgresqlScene],
+) -> None:
+    scene = make_scene(extra="restore: {safety_copy: {database: rename, keep_last: 1}}\n")
+    for _ in range(2):
+        assert scene.project.run("restore", "app", "--yes").returncode == 0
+    profile, state = profile_of(scene.project), ProfileState(scene.project.folder / ".runner", "app")
+    assert len(scene.databases()) == 2
+    scene.project.apply()
+    later = datetime.now().astimezone() + timedelta(days=30)
+    first, last = state.replaced()
+    removed = prune_copies(profile, state, later)
+    assert isinstance(first.database, KeptOnServer)
+    assert isinstance(last.database, KeptOnServer)
+    assert first.database.name in removed
+    assert scene.databases() == [last.database.name]
+    assert scene.project.run("undo", "app", "--yes").returncode == 0
+    assert next(each for each in state.replaced() if each.run_id == last.run_id).database is None
+
+
+def test_a_role_that_replaces_in_place_cannot_leave_the_old_database_on_the_server(
+    cluster: Cluster, make_scene: Callable[..., PostgresqlScene]
+) -> None:
+    owner = f"app_{secrets.token_hex(4)}"
+    cluster.sql("postgres", f"CREATE ROLE {owner} LOGIN")
+    scene = make_scene(extra="restore: {safety_copy: {database: rename}}\n")
+    cluster.sql("postgres", f"ALTER DATABASE {scene.name} OWNER TO {owner}")
+    _give_everything(cluster, scene.name, owner)
+    profile = scene.project.folder / "profiles" / "app.yml"
+    text = profile.read_text("utf-8").replace(f"user: {cluster.user}, tools", f"user: {owner}, tools")
+    profile.write_text(text, "utf-8")
+    before = scene.live()
+    refused = scene.project.run("restore", "app", "--yes")
+    assert refused.returncode == 15, refused.stderr
+    assert "safety_copy.database: dump" in refused.stderr
+    assert scene.live() == before
+    profile.write_text(text.replace("database: rename", "database: dump"), "utf-8")
+    done = scene.project.run("restore", "app", "--yes")
+    assert done.returncode in (0, 3), done.stderr
 
 
 def test_a_new_server_gets_the_database_and_undo_is_refused(scene: PostgresqlScene) -> None:

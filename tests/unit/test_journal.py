@@ -88,3 +88,10 @@ def test_no_journal_and_an_ended_one_are_the_same(path: Path) -> None:
     assert Journal.read(path) is None
     Journal.start(path, BEGIN).end()
     assert Journal.read(path) is None
+
+
+@pytest.mark.parametrize("content", [b"\0\0\0\n", b"garbage\n" * 3], ids=["zeros", "garbage"])
+def test_a_damaged_journal_is_not_taken_for_none(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(RecoveryNeeded):
+        Journal.read(path)

@@ -265,10 +265,14 @@ class SwapRestoration:
         return staged_config(self._config, name)
 
     def let_go(self, note: Note) -> None:  # noqa: ARG002 - it is dropped by its oid, which is noted
-        """Drop the old database. Raises StepFailed when the new one is not the live one."""
+        """Drop the old database. Raises StepFailed when the new one is not the live one.
+
+        Without a staged one (an earlier restore left the old one on the server), it must still have that name.
+        """
         marks = self._marks
         with self._session() as session:
-            if swap.side_of(session, marks) is not Side.NEW:
+            is_kept = marks.staged_oid is None and swap.name_of(session, marks.live_oid) in (None, marks.replaced_name)
+            if not is_kept and swap.side_of(session, marks) is not Side.NEW:
                 raise self._unclear()
             if marks.live_oid is not None:
                 swap.drop(session, self._actors.acting, marks.live_oid)
