@@ -5,6 +5,7 @@ that writes.
 writes meanwhile.
 """
 
+import hashlib
 import os
 import sqlite3
 import sys
@@ -16,7 +17,9 @@ from pathlib import Path
 import msgspec
 
 from runner.databases.base import DumpFile
-from runner.databases.sqlite import SqliteRestoration, open_restoration
+from runner.databases.sqlite import SqliteRestoration, open_capture, open_restoration
+from runner.errors import Finding
+from runner.model.manifest import SqliteRecord
 from runner.model.marks import DatabaseMarks, RunNames, SqliteMarks
 from runner.model.profile import SqliteConfig
 
@@ -121,6 +124,32 @@ def make_restore(folder: Path, disk: Path | None = None, *, keep: bool = True) -
         path.mkdir(exist_ok=True, parents=True)
     kept = folder / "backups_local" / f"db_pre_restore_{NAMES.timestamp}.sqlite3" if keep else None
     return Restore(folder, disk or folder / "live", kept)
+
+
+def prepared(folder: Path, mode: str, *, keep: bool = True, rows: int = 200) -> Restore:
+    """A live database in `mode`, a dump that differs from it, nothing staged."""
+    restore = make_restore(folder, keep=keep)
+    make_database(restore.live, "old", rows, mode=mode)
+    make_database(restore.dump, "new", 300, "PRAGMA user_version = 7", "PRAGMA application_id = 9")
+    return restore
+
+
+def record_of(path: Path, folder: Path) -> SqliteRecord:
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    with open_capture(SqliteConfig(path), work, NAMES.timestamp) as capture:
+        record = capture.record()
+        assert isinstance(record, SqliteRecord)
+        return record
+
+
+def checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def codes(findings: list[Finding]) -> set[str]:
+    assert all(finding.hint is not None for finding in findings)
+    return {finding.code.removeprefix("preflight.") for finding in findings}
 
 
 def write_until_told(restore: Restore) -> None:

@@ -19,12 +19,6 @@ from tests.roundtrip.schools import NAMES, Make, School, admin_of, schools
 from tests.servers.postgresql import Cluster, find_installation, start_cluster
 
 
-@pytest.fixture
-def make(cluster: Cluster, tmp_path: Path) -> Iterator[Make]:
-    with schools(cluster, tmp_path) as built:
-        yield built
-
-
 def changed(school: School, **fields: object) -> Offer:
     """The school's offer, with another record."""
     return replace(school.offer, record=msgspec.structs.replace(school.record, **fields))
