@@ -1,6 +1,7 @@
 """Safety copies: what a restore replaced, written out, proven, recorded, and removed when its time has come."""
 
 import hashlib
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,7 @@ from runner.durable import (
     replace_atomically,
 )
 from runner.errors import DumpIncomplete, Finding, WorkspaceFailed
+from runner.journal import Begin
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord
 from runner.model.marks import PostgresqlMarks, RunNames
@@ -119,6 +121,21 @@ def prune_copies(profile: Profile, state: ProfileState, now: datetime) -> list[s
             removed.append(str(path))
         state.forget_replaced(copy.run_id)
     return removed
+
+
+def mark_undone(state: ProfileState, begin: Begin) -> None:
+    """The media of the restore that was taken back are live again, so its record no longer offers them."""
+    if begin.undoes is None:
+        return
+    for record in state.replaced():
+        if record.run_id == begin.undoes:
+            # What was moved into place is not a safety copy any more; what was copied there still is one.
+            media = record.media if record.media is not None and os.path.lexists(record.media) else None
+            adopted = begin.variant != "media-only" and isinstance(record.database, KeptOnServer)
+            database = None if adopted else record.database
+            state.record_replaced(
+                msgspec.structs.replace(record, database=database, media=media, undone_by=begin.run_id)
+            )
 
 
 def undo_target(state: ProfileState) -> Replaced | None:

@@ -15,8 +15,8 @@ from runner.model.profile import Profile
 from runner.model.report import RecoverReport
 from runner.state import ProfileState
 from runner.workflow.halves import Halves, describe
+from runner.workflow.keeping import mark_undone
 from runner.workflow.pending import clean_up, read_journal, resume, workspace_of
-from runner.workflow.restore import mark_undone
 from runner.workflow.shield import Shield
 
 Direction = Literal["forward", "back"]

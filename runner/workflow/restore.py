@@ -5,15 +5,12 @@ after_restore → safety copies → references. Up to the swap nothing live is t
 back, by this run or by `runner recover`.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-import msgspec
 
 from runner.databases.base import LiveDatabase, Restoration
 from runner.errors import (
@@ -38,7 +35,7 @@ from runner.planning.restore import RestoreWish, plan_restore
 from runner.state import KeptDump, KeptFile, KeptOnServer, ProfileState, Replaced
 from runner.workflow.halves import Halves
 from runner.workflow.hooks import HookContext, failures_told, run_hooks
-from runner.workflow.keeping import prune_copies
+from runner.workflow.keeping import mark_undone, prune_copies
 from runner.workflow.opening import RestoreRequest, opened_source
 from runner.workflow.pending import resume, settle
 from runner.workflow.references import missing_now
@@ -260,21 +257,6 @@ def _waiting(plan: RestorePlan, state: ProfileState, error: RunnerError) -> Runn
         hint=msg("mend what stopped it, then run `runner recover {profile}`", profile=plan.profile.name),
     )
     return SeveralFailed((waiting, error))
-
-
-def mark_undone(state: ProfileState, begin: Begin) -> None:
-    """The media of the restore that was taken back are live again, so its record no longer offers them."""
-    if begin.undoes is None:
-        return
-    for record in state.replaced():
-        if record.run_id == begin.undoes:
-            # What was moved into place is not a safety copy any more; what was copied there still is one.
-            media = record.media if record.media is not None and os.path.lexists(record.media) else None
-            adopted = begin.variant != "media-only" and isinstance(record.database, KeptOnServer)
-            database = None if adopted else record.database
-            state.record_replaced(
-                msgspec.structs.replace(record, database=database, media=media, undone_by=begin.run_id)
-            )
 
 
 def _plan(request: RestoreRequest, source: Source) -> RestorePlan:
