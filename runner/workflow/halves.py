@@ -110,8 +110,14 @@ class Halves:
         return Side.NEW if self._media is None else self._media.side()
 
     def go_on(self) -> None:
-        """After a crash: the rest of `swap`. May be called again."""
-        self._forward()
+        """After a crash: the rest of `swap`. May be called again.
+
+        A database of which nobody can tell the state is taken as it is: whoever sent us forward has looked at it.
+        """
+        if self._database is not None and self._database.side() is Side.UNCLEAR:
+            self._swap_media()
+        else:
+            self._forward()
         self._let_in()
 
     def take_back(self) -> None:

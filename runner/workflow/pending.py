@@ -21,19 +21,25 @@ def settle(profile: Profile, state: ProfileState, reporter: Reporter) -> bool:
     if journal is None:
         state.journal_path.unlink(missing_ok=True)  # cut short in its very first line: nothing was done
         return False
-    if journal.swap_began:
-        raise RecoveryNeeded(
-            msg(
-                "the {command} of {archive}, begun at {time}, was interrupted while it swapped the new state in",
-                command=journal.begin.command,
-                archive=journal.begin.archive,
-                time=journal.begin.started_at,
-            ),
-            where=str(journal.path),
-            hint=msg("run `runner recover {profile}`: it finishes it or takes it back", profile=profile.name),
-        )
+    refuse_while_swapping(profile, journal)
     clean_up(profile, state, journal, reporter)
     return True
+
+
+def refuse_while_swapping(profile: Profile, journal: Journal | None) -> None:
+    """Raises RecoveryNeeded when the journal is of a restore whose swap has begun."""
+    if journal is None or not journal.swap_began:
+        return
+    raise RecoveryNeeded(
+        msg(
+            "the {command} of {archive}, begun at {time}, was interrupted while it swapped the new state in",
+            command=journal.begin.command,
+            archive=journal.begin.archive,
+            time=journal.begin.started_at,
+        ),
+        where=str(journal.path),
+        hint=msg("run `runner recover {profile}`: it finishes it or takes it back", profile=profile.name),
+    )
 
 
 def clean_up(profile: Profile, state: ProfileState, journal: Journal, reporter: Reporter) -> None:

@@ -37,7 +37,7 @@ from runner.workflow.halves import Halves
 from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.keeping import mark_undone, prune_copies
 from runner.workflow.opening import RestoreRequest, opened_source
-from runner.workflow.pending import resume, settle
+from runner.workflow.pending import read_journal, refuse_while_swapping, resume, settle
 from runner.workflow.references import missing_now
 from runner.workflow.shield import Shield
 from runner.workflow.sources import Source
@@ -84,6 +84,7 @@ class Circumstances:
 def examine(request: RestoreRequest, reporter: Reporter) -> Prepared:
     """Everything up to the question, and nothing more: for a dry run. Takes no lock. Raises RunnerError."""
     state = ProfileState(request.profile.state, request.profile.name)
+    refuse_while_swapping(request.profile, read_journal(state))
     with opened_source(request, reporter) as (source, found, lost):
         plan = _plan(request, source)
         journal = Journal(state.journal_path, _begin(plan, source))

@@ -22,6 +22,7 @@ CLOSED = {"manifest", "schema", "database", "media", "references", "folders", "e
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = sqlite_project(tmp_path_factory.mktemp("page") / "project", rows=40)
     project.apply()
+    assert project.run("restore", "app", "--yes").returncode == 0  # something to undo
     return project
 
 
