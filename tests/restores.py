@@ -1,11 +1,13 @@
 """Scenes for restores: a project with an archive and a live state that moved on since, and what either looks like."""
 
 import re
+import secrets
 import shutil
 import sqlite3
 import subprocess
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -180,3 +182,27 @@ def assert_whole_after_recovery(scene: Scene, where: str, told: str = "") -> str
     named = told + recovered.stderr
     assert [path for path in scene.leftovers() if str(path) not in named] == [], where
     return "old" if live == scene.old else "new"
+
+
+@contextmanager
+def fresh_postgresql_scene(folder: Path, cluster: Cluster, *, extra: str = "") -> Iterator[PostgresqlScene]:
+    """A scene over a database of its own; whatever it leaves on the server goes with it."""
+    name = cluster.create_database(f"school_{secrets.token_hex(4)}", encoding="UTF8")
+    try:
+        yield postgresql_scene(folder, cluster, name, extra=extra)
+    finally:
+        cluster.start()
+        cluster.drop_database(name)
+        cluster.drop_database(f"{name}_template")
+        for (left,) in cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'runner\\_%'"):
+            cluster.drop_database(str(left))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What the files below a folder hold, whatever their modes and times."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def spoken(text: str) -> str:
+    """What was said, however the lines were broken."""
+    return " ".join(text.split())

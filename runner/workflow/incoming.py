@@ -148,6 +148,12 @@ def _unpack_legacy_database(opened: Opened, file: Path, advance: Advance) -> Unp
     if archive.engine == "postgresql":
         content = partial(legacy_content, opened.file, archive.dump, opened.location)
         return DumpScript(archive.dump.name, _read(opened, content))
+    if archive.dump.size == 0:  # SQLite takes it for a database without tables
+        raise ArchiveDamaged(
+            msg("`{member}` is empty: the script that made the archive had failed", member=archive.dump.name),
+            where=opened.location,
+            hint=msg("restore another archive, or the media of this one alone with `--variant media-only`"),
+        )
     with reading(opened.location):
         unpack_legacy(opened.file, archive.dump, file, opened.location, advance)
     return DumpFile(file)

@@ -128,7 +128,7 @@ class InPlaceRestoration:
             case DumpScript():
                 make_private_folder(self._workspace)
                 with self._script.open("wb") as file:
-                    file.writelines(decoded(source.chunks))
+                    file.writelines(decoded(source.chunks, source.name))
                 for piece in read_script(_read(self._script), source.name):
                     if isinstance(piece, CopyBlock):
                         for _ in piece.data:

@@ -70,14 +70,18 @@ def read_script(chunks: Iterator[bytes], name: str) -> Iterator[Statement | Copy
     """The pieces of a script, in order; at most one statement or one chunk of data is held in memory.
 
     `name` is the member's, for messages. Raises IntegrityError for a command of psql (pg_dump's own `\\restrict` and
-    `\\unrestrict` are passed over) and for what no dump holds, DumpIncomplete for a script that ends too early.
+    `\\unrestrict` are passed over) and for what no dump holds, DumpIncomplete for a script that ends too early or holds
+    no statement at all.
     """
     return _Reader(chunks, name).pieces()
 
 
-def decoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def decoded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     """The script in UTF-8: from UTF-16 with a byte order mark, as Windows PowerShell's `>` writes it (its CRLF become
-    LF), or as it is. Raises IntegrityError for UTF-16 that is none, DumpIncomplete for half a character at the end.
+    LF), or as it is.
+
+    `name` is the member's, for messages. Raises IntegrityError for UTF-16 that is none, DumpIncomplete for half a
+    character at the end.
     """
     start = b""
     for chunk in chunks:
@@ -102,6 +106,7 @@ def decoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
         kind = DumpIncomplete if "truncated" in error.reason or "unexpected end" in error.reason else IntegrityError
         raise kind(
             msg("the script begins as UTF-16 and does not go on as such: {reason}", reason=error.reason),
+            where=name,
             hint=msg("the file is cut short or damaged; take another backup"),
         ) from None
 
@@ -224,6 +229,8 @@ class _Reader:
     def _check_end(self) -> None:
         if self._open_headers > 0 or (self._token is not None and not self._released):
             self._incomplete(msg("the dump ends before its last line"))
+        if not self._begun:  # what a pg_dump that failed leaves behind; it would restore as an empty database
+            self._incomplete(msg("the script is empty: there is no statement in it"))
 
     # --- a statement
 

@@ -129,7 +129,7 @@ class Loader:
             roles = _Roles(connection)
             if isinstance(self._source, DumpScript):
                 leave_out = _script_rule(roles, superuser=self._loading.rights.superuser, old=self._server < 15)
-                replay(connection, decoded(self._source.chunks), self._source.name, leave_out)
+                replay(connection, decoded(self._source.chunks, self._source.name), self._source.name, leave_out)
             else:
                 self._load_folder(connection, roles, self._source.path, made)
         with connect_unlimited(self._loading.config) as connection, restore_errors(self._loading.config):

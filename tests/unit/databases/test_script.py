@@ -283,19 +283,19 @@ def test_utf_16_becomes_utf_8(mark: bytes, cuts: list[int]) -> None:
     raw = mark + text.encode("utf-16-le" if mark == codecs.BOM_UTF16_LE else "utf-16-be")
     edges = [0, *sorted(min(cut, len(raw)) for cut in cuts), len(raw)]
     chunks: Iterator[bytes] = (raw[start:end] for start, end in itertools.pairwise(edges))
-    assert b"".join(decoded(chunks)).decode() == "SELECT 'é日𝄞\r';\nSELECT 2;\n\r\n\r"
+    assert b"".join(decoded(chunks, "dump.sql")).decode() == "SELECT 'é日𝄞\r';\nSELECT 2;\n\r\n\r"
 
 
 @pytest.mark.parametrize(
     "raw", [b"", b"S", b"SELECT 1;\r\n", codecs.BOM_UTF8 + b"x", "é".encode(), b"\xff", b"\xe9\r\n"]
 )
 def test_everything_else_passes_as_it_is(raw: bytes) -> None:
-    assert b"".join(decoded(iter([raw]))) == raw
-    assert b"".join(decoded(raw[at : at + 1] for at in range(len(raw)))) == raw
+    assert b"".join(decoded(iter([raw]), "dump.sql")) == raw
+    assert b"".join(decoded((raw[at : at + 1] for at in range(len(raw))), "dump.sql")) == raw
 
 
 def test_damaged_utf_16() -> None:
     with pytest.raises(DumpIncomplete):
-        list(decoded(iter([codecs.BOM_UTF16_LE + "ab".encode("utf-16-le") + b"c"])))
+        list(decoded(iter([codecs.BOM_UTF16_LE + "ab".encode("utf-16-le") + b"c"]), "dump.sql"))
     with pytest.raises(IntegrityError):
-        list(decoded(iter([codecs.BOM_UTF16_LE + b"\x00\xdc\x00\xdc" + b"ab"])))
+        list(decoded(iter([codecs.BOM_UTF16_LE + b"\x00\xdc\x00\xdc" + b"ab"]), "dump.sql"))

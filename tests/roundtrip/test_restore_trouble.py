@@ -1,0 +1,204 @@
+"""A restore that runs out of disk or is asked to stop: the old state or the new one, whole, and nothing unnamed."""
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.requirements import requires_program
+from tests.restores import (
+    Scene,
+    assert_whole_after_recovery,
+    counted_calls,
+    fresh_postgresql_scene,
+    spoken,
+    sqlite_scene,
+)
+from tests.servers.postgresql import Cluster
+
+SEED = 20261124
+SIZE = 8 << 20
+INODES = 2000
+
+
+@pytest.fixture
+def strace() -> str:
+    return str(requires_program("strace", only="linux"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that a test can make smaller and larger."""
+    requires_program("mount", only="linux")
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},nr_inodes={INODES}", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk here")
+    yield small
+    subprocess.run(["umount", str(small)], check=True)
+
+
+def widen(disk: Path) -> None:
+    """As much room as it had."""
+    options = f"remount,size={SIZE},nr_inodes={INODES}"
+    subprocess.run(["mount", "-o", options, str(disk)], check=True)
+
+
+def leave(disk: Path, what: str, amount: int) -> None:
+    """No more than `amount` new files, or pages, fit on the disk."""
+    now = os.statvfs(disk)
+    used = now.f_files - now.f_ffree
+    pages = (now.f_blocks - now.f_bfree) * now.f_bsize // 4096
+    option = f"nr_inodes={used + amount}" if what == "files" else f"size={(pages + amount) * 4096}"
+    subprocess.run(["mount", "-o", f"remount,{option}", str(disk)], check=True)
+
+
+def scene_on(disk: Path, elsewhere: Path, *, extra: str = "") -> Scene:
+    """A SQLite school on the disk; its template is not there."""
+    scene = sqlite_scene(disk, extra=extra)
+    shutil.move(scene.template, elsewhere / "template")
+    scene.template = elsewhere / "template"
+    return scene
+
+
+def unnamed(scene: Scene, said: str) -> list[Path]:
+    """What a restore left behind and said nothing of."""
+    return [path for path in scene.leftovers() if path.name not in said]
+
+
+def full_at(scene: Scene, disk: Path, what: str, amount: int) -> str:
+    """Restore with so little room; which state is live then, and whether the restore said so."""
+    widen(disk)
+    scene.reset()
+    leave(disk, what, amount)
+    done = scene.project.run("restore", "app", "--yes")
+    where = f"{amount} {what}: {done.returncode} {done.stderr}"
+    assert "Traceback" not in done.stderr, where
+    assert "bug" not in done.stderr, where
+    assert done.returncode in (0, 3, 11, 12, 14, 15, 16), where
+    widen(disk)
+    if scene.is_interrupted():
+        assert done.returncode == 16, where
+        assert "runner recover app" in spoken(done.stderr), where
+        return f"{assert_whole_after_recovery(scene, where)} after recovery"
+    live = scene.live()
+    if done.returncode in (0, 3):
+        assert live == scene.new, where
+        assert unnamed(scene, done.stderr) == [], where
+        assert done.returncode == 3 or scene.project.run("undo", "app", "--yes").returncode == 0, where
+        return "new" if done.returncode == 0 else "new with a warning"
+    assert live == scene.old, where
+    assert unnamed(scene, done.stderr) == [], where
+    assert "hint:" in done.stderr, where
+    return "old"
+
+
+@pytest.mark.parametrize(
+    ("what", "amounts"),
+    [
+        ("files", (3, 9, 15, 21, 24, 27, 60)),
+        pytest.param("files", range(40), marks=pytest.mark.slow),
+        pytest.param("pages", range(0, 60, 2), marks=pytest.mark.slow),
+    ],
+    ids=["some files", "files", "pages"],
+)
+def test_a_full_disk_at_every_stage(small_disk: Path, tmp_path: Path, what: str, amounts: tuple[int, ...]) -> None:
+    scene = scene_on(small_disk, tmp_path)
+    outcomes = {amount: full_at(scene, small_disk, what, amount) for amount in amounts}
+    assert {"old", "new"} <= set(outcomes.values()), outcomes
+
+
+FILL = "import os; os.system('head -c 100M /dev/zero > {path} 2>/dev/null')"
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_no_room_for_the_safety_copy(small_disk: Path, tmp_path: Path, engine: str, cluster: Cluster) -> None:
+    """The disk of the safety copies is filled when everything is staged: after the preflight found it large enough."""
+    script = tmp_path / "fill.py"
+    script.write_text(FILL.format(path=small_disk / "filler"), "utf-8")
+    extra = (
+        f"hooks: {{before_restore: [[python3, '{script}']]}}\nrestore: {{safety_copy: {{path: '{small_disk}/kept'}}}}\n"
+    )
+    if engine == "sqlite":
+        assert_whole_without_room(sqlite_scene(tmp_path, extra=extra), small_disk)
+        return
+    with fresh_postgresql_scene(tmp_path, cluster, extra=extra) as scene:
+        assert_whole_without_room(scene, small_disk)
+
+
+def assert_whole_without_room(scene: Scene, disk: Path) -> None:
+    done = scene.project.run("restore", "app", "--yes")
+    assert "Traceback" not in done.stderr
+    assert (disk / "filler").exists()
+    (disk / "filler").unlink()
+    if done.returncode == 3:
+        assert scene.live() == scene.new, done.stderr
+        assert unnamed(scene, done.stderr) == [], done.stderr
+        assert scene.leftovers() != []  # what could not be copied is still there, and named
+        (scene.project.folder / "profiles" / "app.yml").write_text(
+            "\n".join(
+                line
+                for line in (scene.project.folder / "profiles" / "app.yml").read_text("utf-8").splitlines()
+                if not line.startswith("hooks:")
+            ),
+            "utf-8",
+        )
+        undone = scene.project.run("undo", "app", "--yes")
+        assert undone.returncode in (0, 3), undone.stderr
+        assert scene.live() == scene.old
+        return
+    assert done.returncode in (12, 14), done.stderr
+    assert scene.live() == scene.old, done.stderr
+    assert scene.leftovers() == [], done.stderr
+
+
+def terminated(scene: Scene, strace: str, call: str, number: int) -> str:
+    """The state after SIGTERM at one call; the exit code and what is left go with it."""
+    scene.reset()
+    options = ("-e", f"trace={call}", "-e", f"inject={call}:signal=SIGTERM:when={number}")
+    done = scene.project.run("restore", "app", "--yes", before=(strace, "-f", "-qq", "-o", "/dev/null", *options))
+    where = f"{call} {number}: {done.returncode} {done.stderr}"
+    assert "Traceback" not in done.stderr, where
+    assert done.returncode in (130, 0, 3), where
+    assert not scene.is_interrupted(), where
+    live = scene.live()
+    assert live in (scene.old, scene.new), where
+    assert unnamed(scene, done.stderr) == [], where
+    if live == scene.old:
+        assert done.returncode == 130, where
+        assert "interrupted" in done.stderr, where
+        return "old"
+    if done.returncode == 130:
+        assert "it stays" in done.stderr, where
+    return "new"
+
+
+def points(calls: dict[str, list[int]], few: int | None) -> list[tuple[str, int]]:
+    """Where to strike: some of every kind, and of the last calls that make something durable."""
+    every = [(call, number) for call, numbers in calls.items() for number in numbers]
+    last = [("fsync", number) for number in calls["fsync"][-18:]]
+    if few is None:
+        return sorted({*random.Random(SEED).sample(every, min(120, len(every))), *last})
+    chance = random.Random(SEED)
+    return sorted({*chance.sample(every, few), *chance.sample(last, few)})
+
+
+@pytest.mark.parametrize("few", [5, pytest.param(None, marks=pytest.mark.slow)], ids=["some", "many"])
+def test_terminated_at_any_call_on_sqlite(tmp_path: Path, strace: str, few: int | None) -> None:
+    scene = sqlite_scene(tmp_path)
+    calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes")
+    outcomes = {point: terminated(scene, strace, *point) for point in points(calls, few)}
+    assert set(outcomes.values()) == {"old", "new"}, outcomes
+
+
+@pytest.mark.parametrize("few", [3, pytest.param(None, marks=pytest.mark.slow)], ids=["some", "many"])
+def test_terminated_at_any_call_on_postgresql(cluster: Cluster, tmp_path: Path, strace: str, few: int | None) -> None:
+    with fresh_postgresql_scene(tmp_path, cluster) as scene:
+        calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes")
+        outcomes = {point: terminated(scene, strace, *point) for point in points(calls, few)}
+    assert set(outcomes.values()) == {"old", "new"}, outcomes
