@@ -48,6 +48,7 @@ def test_from_15_to_18(cluster_of: Callable[[int | None], Cluster], tmp_path: Pa
     project = postgresql_project(tmp_path / "project", old, name)
     project.apply()
     wanted, media = rows(old, name), described(project.media)
+    before: tuple[str, ...] = ()
     if there:
         new.create_database(name, encoding="UTF8")
         new.sql(name, SCHOOL + NEWER)
