@@ -29,27 +29,42 @@ def demo_outcome(settings: Settings, folder: Path) -> Outcome:
     made = apply_outcome(here, Request(PROFILE_NAME, None, None, dry_run=False))
     shown = show_outcome(here, wanted, files=False, pattern=None)
     verified = verify_outcome(here, wanted)
-    there_and_back = tuple(_there_and_back(here, project))
-    data = {"folder": str(folder), **made.data, "folders": shown.data["folders"], "verified": verified.data["intact"]}
-    parts = (_intro(project), made.lines, shown.lines[1:], verified.lines, there_and_back, _ending(folder))
+    back = _there_and_back(here, project)
+    data = {
+        "folder": str(folder),
+        **made.data,
+        "folders": shown.data["folders"],
+        "verified": verified.data["intact"],
+        **back.data,
+    }
+    parts = (_intro(project), made.lines, shown.lines[1:], verified.lines, back.lines, _ending(folder))
     lines = tuple(line for part in parts for line in (*part, ""))[:-1]
-    warnings = (*made.warnings, *verified.warnings)
+    warnings = (*made.warnings, *verified.warnings, *back.warnings)
     return Outcome(data, lines, warnings, verified.errors, verified.exit_code)
 
 
-def _there_and_back(settings: Settings, project: SampleProject) -> Iterator[str]:
-    """A bad day, the restore, its undo, and the undo of that: the school ends as it began."""
+def _there_and_back(settings: Settings, project: SampleProject) -> Outcome:
+    """A bad day, the restore, its undo, and the undo of that: the school ends as it began. Raises RunnerError."""
+    whole = _state(project)
     project.damage()
-    yield from wrapped(f"A bad day: {_state(project)} are left.", "  ")
+    damaged = _state(project)
     options = RestoreOptions(
         variant=None, at=None, yes=True, dry_run=False, accept_damage=False, no_safety_copy=False, trust_sql=False
     )
-    restore_outcome(settings, PROFILE_NAME, "latest", options)
-    yield from wrapped(f"  runner restore {PROFILE_NAME}: {_state(project)} are back, swapped in together", "    ")
-    undo_outcome(settings, PROFILE_NAME, None, yes=True)
-    yield from wrapped(f"  runner undo {PROFILE_NAME}: {_state(project)}, the bad day again", "    ")
-    undo_outcome(settings, PROFILE_NAME, None, yes=True)
-    yield from wrapped(f"  runner undo {PROFILE_NAME}: {_state(project)}, and so it stays", "    ")
+    restored = restore_outcome(settings, PROFILE_NAME, "latest", options)
+    came_back = _state(project)
+    undone = undo_outcome(settings, PROFILE_NAME, None, yes=True)
+    bad_again = _state(project)
+    redone = undo_outcome(settings, PROFILE_NAME, None, yes=True)
+    stays = _state(project)
+    lines = (
+        *wrapped(f"A bad day: {damaged} are left.", "  "),
+        *wrapped(f"  runner restore {PROFILE_NAME}: {came_back} are back, swapped in together", "    "),
+        *wrapped(f"  runner undo {PROFILE_NAME}: {bad_again}, the bad day again", "    "),
+        *wrapped(f"  runner undo {PROFILE_NAME}: {stays}, and so it stays", "    "),
+    )
+    data = {"restored": (came_back, bad_again, stays) == (whole, damaged, whole)}
+    return Outcome(data, lines, (*restored.warnings, *undone.warnings, *redone.warnings))
 
 
 def _state(project: SampleProject) -> str:

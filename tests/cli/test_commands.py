@@ -1,9 +1,12 @@
 """What a person and a program get from each command: output, exit code, JSON."""
 
 import json
+import re
 import shutil
+import sqlite3
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -379,9 +382,18 @@ def test_demo(tmp_path: Path) -> None:
     again = project.run("demo", "school")
     assert again.returncode == 15
     assert "hint:" in again.stderr
+    assert document["restored"] is True
     text = project.run("demo", "second").stdout
     assert "320 students, 480 payments, 120 receipts, 40 photos" in text
     assert "runner verify demo" in text
+    story = [line for line in text.splitlines() if "payments and" in line]
+    counted = [re.findall(r"(\d+) (payments|receipts)", line) for line in story]
+    whole = [("480", "payments"), ("120", "receipts")]
+    assert counted == [counted[0], whole, counted[0], whole]
+    assert counted[0] != whole
+    with closing(sqlite3.connect(tmp_path / "second" / "school.sqlite3")) as school:
+        assert school.execute("SELECT count(*) FROM finance_payment").fetchone() == (480,)
+    assert len(list((tmp_path / "second" / "media" / "payment_receipts").rglob("*.*"))) == 120
     assert '\n  cd "a third"\n' in project.run("demo", "a third").stdout
 
 

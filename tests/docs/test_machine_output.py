@@ -74,7 +74,7 @@ def test_every_command_has_its_section_and_every_problem_its_parts(project: Proj
 
 def test_no_row_explains_what_is_not_there(project: Project) -> None:
     documents = [json.loads(project.run(*run, "--format", "json").stdout) for run in RUNS if run[0] != "demo"]
-    given = set().union(*map(keys_of, documents)) | {"folder", "verified"}
+    given = set().union(*map(keys_of, documents)) | {"folder", "verified", "restored"}
     rows = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
     assert {name.rpartition(".")[2] for row in rows for name in re.findall(r"`([\w.]+)`", row)} <= given
 
