@@ -118,6 +118,7 @@ def postgresql_scene(folder: Path, cluster: Cluster, name: str, *, extra: str = 
     template = folder / "template"
     shutil.copytree(project.folder, template, symlinks=True)
     cluster.create_database(f"{name}_template", template=name)
+    cluster.sql("postgres", "CHECKPOINT")  # otherwise a crash would move its sequences on
     return PostgresqlScene(project, template, old, new, cluster, name)
 
 
