@@ -152,10 +152,13 @@ def _kept_text(question: Question) -> str:
     plan = question.plan
     if not plan.safety_copy:
         return "none, so there is no way back"
-    places = [str(place) for place in (plan.kept_database, plan.kept_media) if place is not None]
-    if plan.variant.has_database and plan.kept_database is None:
-        places.insert(0, f"the database {plan.names.replaced_database} on the server")
-    return ", ".join(places)
+    places: list[str] = []
+    if question.database is not None and question.database.exists:
+        on_server = f"the database {plan.names.replaced_database} on the server"
+        places.append(on_server if plan.kept_database is None else str(plan.kept_database))
+    if question.media is not None and question.media.exists:
+        places.append(str(plan.kept_media))
+    return ", ".join(places) or "none, for there is nothing yet that it could keep"
 
 
 def _changed(moment: datetime | None) -> str:

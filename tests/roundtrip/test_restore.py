@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -62,6 +63,8 @@ def test_a_dry_run_changes_nothing_and_tells_what_is_replaced(scene: Scene) -> N
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["replaces"]["database"]["rows"] == 41
+    text = " ".join(scene.project.run("restore", "app", "--dry-run").stdout.split())
+    assert re.search(r"safety copy: \S+db_pre_restore_\S+\.sqlite3, \S+media_pre_restore_", text)
     assert [step["action"] for step in told["plan"]["steps"]][-2:] == ["swap", "keep"]
     assert scene.live() == scene.old
     assert scene.leftovers() == []
@@ -93,6 +96,8 @@ def test_a_new_machine_has_nothing_but_the_file(scene: Scene) -> None:
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     scene.project.media.rmdir()
     (archive,) = scene.project.archives()
+    told = scene.project.run("restore", "app", str(archive), "--dry-run").stdout
+    assert "safety copy: none, for there is nothing yet" in " ".join(told.split())
     done = scene.project.run("restore", "app", str(archive), "--yes")
     assert done.returncode == 0, done.stderr
     assert scene.live() == scene.new
