@@ -124,7 +124,6 @@ def carry_out(
             _raise_errors(prepared.errors)
             confirm(prepared.question)
             try:
-                journal.open()
                 record = _exchange(plan, source, halves, journal, state, reporter)
             except OSError as error:
                 raise _waiting(plan, state, _workspace_failed(plan, error)) from None
@@ -168,6 +167,7 @@ def _exchange(
         with Shield(lambda: reporter(Logged(msg("interrupted: the swap is finished first")))) as shield:
             try:
                 with shield.lifted():
+                    journal.open()
                     halves.stage(source)
                     if plan.profile.hooks.before_restore:
                         journal.note(Step.HOOKS)
