@@ -56,9 +56,11 @@ class Owners:
         Raises OSError, and OverflowError for values that no system has.
         """
         if sys.platform != "win32":
-            self._own(place, known, os.stat(place), None)  # noqa: PTH116 - may be a descriptor
+            owned = self._own(place, known, os.stat(place), None)  # noqa: PTH116 - may be a descriptor
             mode = default_mode if known.mode is None else known.mode & 0o7777
             if mode is not None:
+                if not owned:  # a program must not run as whoever restored it, because its owner is not there
+                    mode &= ~(stat.S_ISUID | stat.S_ISGID)
                 os.chmod(place, mode)  # noqa: PTH101 - may be a descriptor
         if known.mtime_ns is not None:
             os.utime(place, ns=(known.mtime_ns, known.mtime_ns))
@@ -84,20 +86,20 @@ class Owners:
             ),
         )
 
-    def _own(self, place: int | str, known: Attributes, found: os.stat_result, descriptor: int | None) -> None:
+    def _own(self, place: int | str, known: Attributes, found: os.stat_result, descriptor: int | None) -> bool:
+        """Whether owner and group are the wanted ones now."""
         if sys.platform == "win32":
-            return
+            return True
         uid, gid = self._wanted(known)
         uid = _UNCHANGED if uid == found.st_uid else uid
         gid = _UNCHANGED if gid == found.st_gid else gid
-        if (uid, gid) == (_UNCHANGED, _UNCHANGED):
-            return
-        if self._chown(place, uid, gid, descriptor):
-            return
+        if (uid, gid) == (_UNCHANGED, _UNCHANGED) or self._chown(place, uid, gid, descriptor):
+            return True
         self.refused += 1
         if uid != _UNCHANGED != gid:
             # The group alone: a user may give a file to any group that the user belongs to.
             self._chown(place, _UNCHANGED, gid, descriptor)
+        return False
 
     def _chown(self, place: int | str, uid: int, gid: int, descriptor: int | None) -> bool:
         """False when this user may not."""

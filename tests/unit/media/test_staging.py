@@ -237,3 +237,16 @@ def test_owners_come_back_by_name_first(tmp_path: Path) -> None:
     write(staged, file(b"named", owner="nobody", uid=1), file(b"numbered", owner="no such user", uid=12345, gid=54321))
     assert (staged / "named").stat().st_uid == 65534
     assert ((staged / "numbered").stat().st_uid, (staged / "numbered").stat().st_gid) == (12345, 54321)
+
+
+def test_no_program_runs_as_whoever_restored_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the recorded owner is refused, the set-user-ID bit would mean another user than it did."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    staged = tmp_path / "staged"
+    write(staged, file(b"theirs", mode=0o6755, uid=12345, gid=54321), file(b"ours", mode=0o4755, uid=os.geteuid()))
+    assert (staged / "theirs").stat().st_mode & 0o7777 == 0o755
+    assert (staged / "ours").stat().st_mode & 0o7777 == 0o4755
