@@ -168,10 +168,10 @@ class ProfileState:
         """A new private folder for one run; gone afterwards, with every partial file that was noted."""
         folder = self.work_folder(run_id)
         try:
-            make_private_folder(folder)
-        except OSError as error:
-            raise _unusable(self._state, error) from None
-        try:
+            try:
+                make_private_folder(folder)
+            except OSError as error:
+                raise _unusable(self._state, error) from None
             yield Workspace(folder)
         finally:
             # What cannot be removed now is named and removed by the next run; it must not hide how this one ended.
