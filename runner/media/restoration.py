@@ -263,6 +263,8 @@ class MediaRestoration:
             return self._traits(self._site.probe())
         except PermissionError:
             return usual_traits()
+        finally:  # also when a signal came as it was made
+            remove_tree(self._site.probe())
 
     def _make_above(self, way: Way) -> None:
         staged = Path(self.marks.staged)
