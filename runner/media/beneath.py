@@ -28,8 +28,10 @@ class Place:
         return os.fsdecode(name) if self.descriptor is not None else str(self.path / os.fsdecode(name))
 
     def close(self) -> None:
-        if self.descriptor is not None:
-            os.close(self.descriptor)
+        """May be called again: a signal's exception may come between this and whoever notes it."""
+        descriptor, self.descriptor = self.descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 class Beneath:
