@@ -9,6 +9,7 @@ where it says so.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from runner.config.document import Document, Value
 from runner.config.place import ROOT, KeyPath, Position, Unreadable, dotted
 from runner.config.scalars import Scalar, resolve
 from runner.config.source import FORBIDDEN, read_text
-from runner.config.syntax import explain
+from runner.config.syntax import explain, is_too_deep
 from runner.messages import Message, msg
 from runner.model.problem import Problem
 
@@ -67,6 +68,7 @@ class Composer:
         self._text = text
         self._last = Position(file, 1, 1)
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=loader)
+        self._taken = 0
         self._anchors: dict[str, _Node] = {}
         self._keys: dict[KeyPath, Position] = {}
         self._values: dict[KeyPath, Position] = {}
@@ -99,10 +101,21 @@ class Composer:
         try:
             event = next(self._events)
         except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: escapes beyond Unicode
+            if is_too_deep(error):
+                return self._next_in_python()
             raise Unreadable(explain(error, self._text, self._last)) from None
+        self._taken += 1
         if event.start_mark is not None:
             self._last = replace(self._last, line=event.start_mark.line + 1, column=event.start_mark.column + 1)
         return event
+
+    def _next_in_python(self) -> yaml.Event:
+        """The next event by PyYAML's own parser, which has no bound of its depth and so comes to `MAX_DEPTH`.
+
+        libyaml looks ahead: from 0.2.6 on it gives up at level 1000 before it has told of the first one.
+        """
+        self._events = islice(yaml.parse(self._text, Loader=yaml.SafeLoader), self._taken, None)
+        return self._next()
 
     def _node(self, event: yaml.Event, path: KeyPath) -> _Node:
         position = self._last

@@ -110,6 +110,11 @@ def explain(error: Exception, text: str, last: Position) -> Problem:
     return Position(last.file, mark.line + 1, mark.column + 1).problem(mistake.message, hint=mistake.hint)
 
 
+def is_too_deep(error: Exception) -> bool:
+    """Whether libyaml gave up because of its own bound of nesting, which is no mistake of YAML."""
+    return isinstance(error, yaml.MarkedYAMLError) and "nesting depth" in f"{error.problem}"
+
+
 def _tab_before(text: str, line: int, column: int) -> int | None:
     """The column, counted from 1, of a tab in the indentation of a line, up to and with `column` counted from 0."""
     lines = _LINE_BREAK.split(text)

@@ -101,6 +101,15 @@ def test_a_document_over_another_keeps_the_places_of_both() -> None:
     assert ("a", "c", 2) not in merged.values
 
 
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize(("opening", "column"), [("[", 4 + 50), ("{x: ", 4 + 49 * 4 + 1), ("[[], ", 4 + 49 * 5 + 1)])
+def test_too_many_levels_are_found_at_the_first_that_is_too_deep(loader: type[Any], opening: str, column: int) -> None:
+    document = compose(f"a: 1\nb: {opening * 2000}", "f.yml", loader=loader)
+    (problem,) = document.problems
+    assert str(problem.message) == "nested more than 50 levels deep"
+    assert (problem.line, problem.column) == (2, column)
+
+
 SIGNS = [
     "a",
     "b: ",
