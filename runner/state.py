@@ -94,8 +94,9 @@ class Replaced(msgspec.Struct, frozen=True, omit_defaults=True):
     """One restore (or undo), and the safety copies of the state that it replaced.
 
     `database` and `media` None: that half was not replaced, was not there before, or its copy is gone or not wanted.
-    `created`: the restore made the database, so there is nothing to go back to. `number` counts the restores of a
-    profile: which one is the last must not hang on a clock.
+    `created`: the restore made the database, so there is nothing to go back to. `media_created`: it made the media
+    root, so an empty one is what to go back to. `number` counts the restores of a profile: which one is the last must
+    not hang on a clock.
     """
 
     run_id: str
@@ -107,6 +108,7 @@ class Replaced(msgspec.Struct, frozen=True, omit_defaults=True):
     media: str | None = None
     exclude: tuple[str, ...] = ()
     created: bool = False
+    media_created: bool = False
     undone_by: str | None = None
     number: int = 0
 
@@ -118,7 +120,7 @@ class Workspace:
         self.folder = folder
 
     def note_partial(self, path: Path) -> None:
-        """Remember a temporary file in another folder, before it is made, so that a dead run's is found again."""
+        """Remember a temporary file or folder elsewhere, before it is made, so that a dead run's is found again."""
         append_line(self.folder / _PARTIALS, json.dumps(str(path)).encode("ascii"))
 
 
@@ -251,7 +253,10 @@ def _clean(folder: Path) -> list[Path]:
     out_of_reach: list[Path] = []
     for partial in _partials(folder):
         try:
-            partial.unlink()
+            if partial.is_dir() and not partial.is_symlink():
+                remove_tree(partial)
+            else:
+                partial.unlink()
             removed.append(partial)
         except FileNotFoundError:
             if not partial.parent.is_dir():

@@ -22,9 +22,10 @@ from runner.model.marks import RunNames
 from runner.model.profile import Variant
 from runner.model.report import RecoverReport, RestoreReport
 from runner.workflow.choosing import Wanted
+from runner.workflow.inspection import Confirm, Question
 from runner.workflow.opening import RestoreRequest
 from runner.workflow.recover import Direction, recover
-from runner.workflow.restore import Confirm, Question, examine, restore
+from runner.workflow.restore import examine, restore
 from runner.workflow.undo import undo
 
 
@@ -186,6 +187,7 @@ def _question_data(question: Question) -> dict[str, Any]:
             "sessions": list(database.sessions),
         },
         "media": None if media is None else {"exists": media.exists, "files": media.files, "bytes": media.bytes},
+        "left_out": [str(note.message) for note in question.notes],
     }
 
 

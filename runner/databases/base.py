@@ -4,7 +4,7 @@
 and whatever others write meanwhile. Only `still_referenced` looks at the present, on purpose.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -68,6 +68,7 @@ class LiveDatabase:
     """What a restore would replace, for the person who confirms it. `rows` may be an estimate of the server's.
 
     `newest_change` is aware, None where nobody can tell; `sessions` names who is connected, this run left out.
+    `counted`: the exact rows of the tables that were asked for, as far as they are there and may be read.
     """
 
     exists: bool
@@ -77,6 +78,7 @@ class LiveDatabase:
     rows_are_exact: bool = False
     newest_change: datetime | None = None
     sessions: tuple[str, ...] = ()
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +171,8 @@ class Restoration(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def look(self) -> LiveDatabase:
-        """What is there now."""
+    def look(self, tables: Collection[str] = ()) -> LiveDatabase:
+        """What is there now. The rows of `tables` (names as in the manifest) are counted one by one."""
         ...
 
     def preflight(self, offer: Offer) -> Preflight:

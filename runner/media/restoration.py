@@ -19,11 +19,12 @@ from runner.media.carry import carry, carry_back, making_at
 from runner.media.exchange import Exchange, exchange_folders, move_alone, rename_alone
 from runner.media.failures import mapped
 from runner.media.owners import Owners
+from runner.media.select import Selection
 from runner.media.sides import Swap, in_the_way, inode_of, not_found
 from runner.media.site import LiveMedia, Site, Way
 from runner.media.staging import Incoming, Staged, TreeWriter
 from runner.media.traits import FileSystemTraits, probe_traits, unholdable, usual_traits
-from runner.media.trees import copy_tree, first_difference, remove_tree
+from runner.media.trees import copy_tree, count, first_difference, remove_tree
 from runner.messages import msg, printable
 from runner.model.marks import MediaMarks, RunNames, Side
 
@@ -71,10 +72,23 @@ class MediaRestoration:
                 self._marks = self._site.marks(self._site.way())
         return self._marks
 
+    @property
+    def probe(self) -> Path:
+        """A folder that `preflight` and `stage` make for a moment, to find out what may be done beside the root."""
+        return self._site.probe()
+
     def look(self) -> LiveMedia:
         """What is there now."""
         with mapped(self._site.given):
             return self._site.look()
+
+    def count_excluded(self, exclude: tuple[str, ...]) -> tuple[int, int]:
+        """Files and bytes that are live and that a backup with these patterns leaves out. Raises RunnerError."""
+        with mapped(self._site.root):
+            if not self._site.root.is_dir():
+                return 0, 0
+            found = count(self._site.root, Selection(exclude).excluding)
+        return found.files, found.bytes
 
     def preflight(self, paths: Iterable[bytes], size_bytes: int) -> MediaPreflight:
         """All that can be known to fail. `paths` are all that comes back; `size_bytes` is what it takes."""

@@ -32,10 +32,15 @@ class Content:
     newest_change: datetime | None = None
 
 
-def count(folder: Path) -> Content:
-    """Everything below `folder`; what cannot be read or vanishes meanwhile is left out."""
+def count(folder: Path, wanted: Callable[[str], object] = lambda _path: True) -> Content:
+    """Everything below `folder` of which `wanted` is true, told its path below `folder` with `/`.
+
+    What cannot be read or vanishes meanwhile is left out.
+    """
     files = size = entries = newest = 0
     for path in below(folder, lambda _error: None):
+        if not wanted(path.relative_to(folder).as_posix()):
+            continue
         try:
             found = path.lstat()
         except OSError:

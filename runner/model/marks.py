@@ -66,7 +66,7 @@ class PostgresqlMarks(_Marks, frozen=True, kw_only=True, tag_field="engine", tag
 
     `way`: `swap` renames a staged database into place; `in-place` replaces the content in one transaction, whose number
     is `xid`. `live_oid` None: there was no such database. `adopted`: the staged database was not made by this run (undo
-    takes the kept one), so it is never dropped.
+    takes the kept one), so it is never dropped. `server`: the cluster's own number, None where it may not be asked.
     """
 
     way: Literal["swap", "in-place"]
@@ -76,6 +76,7 @@ class PostgresqlMarks(_Marks, frozen=True, kw_only=True, tag_field="engine", tag
     live_oid: int | None = None
     staged_oid: int | None = None
     adopted: bool = False
+    server: str | None = None
     xid: str | None = None
 
 

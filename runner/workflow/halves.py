@@ -16,7 +16,7 @@ from runner.errors import Finding, IntegrityError, RecoveryNeeded, RunnerError, 
 from runner.events import Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.journal import Journal, Step
 from runner.media.restoration import MediaRestoration
-from runner.messages import msg
+from runner.messages import Message, msg
 from runner.model.marks import PostgresqlMarks, Side, SqliteMarks
 from runner.model.plan import Action
 from runner.model.profile import DatabaseConfig, Profile
@@ -133,7 +133,7 @@ class Halves:
                     things=describe(self._journal),
                 ),
                 where=self._database.label,
-                hint=msg("compare it with the safety copy and with what was staged, and keep both until it is mended"),
+                hint=self._way_out(),
             )
         self._journal.note(Step.BACK)
         was_live = False
@@ -174,6 +174,7 @@ class Halves:
             archive=self._begin.archive,
             exclude=self._begin.exclude,
             created=self._created(),
+            media_created=self._journal.media is not None and self._journal.media.live_inode is None,
             number=1 + max((each.number for each in earlier), default=0),
         )
         if self._database is not None and not self._journal.has(Step.KEPT_DATABASE):
@@ -300,6 +301,23 @@ class Halves:
         """Whether an application could reach the new media: not behind a closed door, nor if they are an old root."""
         adopted = self._journal.media is not None and self._journal.media.origin is not None
         return not adopted and not (self._database is not None and self._database.has_door)
+
+    def _way_out(self) -> Message:
+        """What a person can do where nobody can tell which state the database is in."""
+        marks, profile = self._journal.database, self._profile.name
+        if isinstance(marks, SqliteMarks) and marks.kept is not None and Path(marks.kept).is_file():
+            return msg(
+                "stop the application, move `{live}` and its `-wal` and `-shm` away, copy `{kept}` there and run "
+                "`runner recover {profile}`; or keep what is live with `--forward`",
+                live=marks.path,
+                kept=marks.kept,
+                profile=profile,
+            )
+        return msg(
+            "compare it with what is named here, and keep all of it until it is mended; `runner recover {profile} "
+            "--forward` keeps what is live",
+            profile=profile,
+        )
 
     def _check_there(self) -> None:
         """A half that was begun and that the profile has lost since must not be passed over in silence."""

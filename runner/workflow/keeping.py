@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -114,7 +113,7 @@ def prune_copies(profile: Profile, state: ProfileState, now: datetime) -> list[s
             removed.append(kept.name)
         for path in copy.paths:
             if path.is_dir():
-                shutil.rmtree(path)
+                remove_tree(path)
             else:
                 path.unlink(missing_ok=True)
             _record_of(path).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runner.errors import RecoveryNeeded, WorkspaceFailed
+from runner.errors import Interrupted, RecoveryNeeded, RunnerError, WorkspaceFailed
 from runner.events import Logged, Reporter
 from runner.journal import Journal, Step
 from runner.messages import msg
@@ -46,8 +46,10 @@ def clean_up(profile: Profile, state: ProfileState, journal: Journal, reporter: 
     """Take a restore away that never came to its swap, with everything it staged; its application is started again."""
     with Halves(profile, journal, workspace_of(state, journal), reporter) as halves:
         halves.discard()
-    resume(profile, journal, reporter)
+    failed = resumed(profile, journal, reporter)
     journal.end()
+    if failed is not None:
+        raise failed
     reporter(Logged(msg("cleaned up after an interrupted {command}", command=journal.begin.command)))
 
 
@@ -57,6 +59,20 @@ def resume(profile: Profile, journal: Journal, reporter: Reporter) -> None:
         context = HookContext(profile, Variant(journal.begin.variant), journal.begin.run_id, journal.begin.archive)
         run_hooks(profile.hooks.after_restore, "after_restore", context, reporter)
         journal.note(Step.RESUMED)
+
+
+def resumed(profile: Profile, journal: Journal, reporter: Reporter) -> RunnerError | None:
+    """`resume`, whose failure is told once all else is done: a hook that fails each time must not keep it from its end.
+
+    An interruption ends it here, and the next run resumes again.
+    """
+    try:
+        resume(profile, journal, reporter)
+    except Interrupted:
+        raise
+    except RunnerError as error:
+        return error
+    return None
 
 
 def read_journal(state: ProfileState) -> Journal | None:

@@ -6,7 +6,7 @@ the file system, never guessed from the journal.
 
 from typing import Literal
 
-from runner.errors import Finding, RecoveryNeeded, RunnerError, WorkspaceFailed
+from runner.errors import Finding, RecoveryNeeded, WorkspaceFailed
 from runner.events import Logged, Reporter
 from runner.journal import Journal, Step
 from runner.messages import msg
@@ -16,7 +16,7 @@ from runner.model.report import RecoverReport
 from runner.state import ProfileState
 from runner.workflow.halves import Halves, describe
 from runner.workflow.keeping import mark_undone
-from runner.workflow.pending import clean_up, read_journal, resume, workspace_of
+from runner.workflow.pending import clean_up, read_journal, resumed, workspace_of
 from runner.workflow.shield import Shield
 
 Direction = Literal["forward", "back"]
@@ -56,12 +56,12 @@ def _recover(
             if forward:
                 if not journal.has(Step.OPENED):
                     halves.go_on()
-                failed = _resumed(profile, journal, reporter)
+                failed = resumed(profile, journal, reporter)
                 halves.keep(state)
                 mark_undone(state, begin)
             else:
                 halves.take_back()
-                failed = _resumed(profile, journal, reporter)
+                failed = resumed(profile, journal, reporter)
             outcome = "finished" if forward else "taken-back"
             warnings = tuple(halves.warnings)
         journal.end()
@@ -69,15 +69,6 @@ def _recover(
             raise failed
     _clean_work(state, reporter)
     return RecoverReport(profile.name, outcome, begin.run_id, begin.archive, warnings)
-
-
-def _resumed(profile: Profile, journal: Journal, reporter: Reporter) -> RunnerError | None:
-    """A hook that fails every time must not keep the recovery from its end; its failure is told there."""
-    try:
-        resume(profile, journal, reporter)
-    except RunnerError as error:
-        return error
-    return None
 
 
 def _clean_work(state: ProfileState, reporter: Reporter) -> None:

@@ -6,13 +6,12 @@ back, by this run or by `runner recover`.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.databases.base import LiveDatabase, Restoration
 from runner.errors import (
     Finding,
     Interrupted,
@@ -24,10 +23,7 @@ from runner.errors import (
 )
 from runner.events import Logged, Noticed, Reporter
 from runner.journal import Begin, Journal, Step
-from runner.media.site import LiveMedia
 from runner.messages import msg
-from runner.model.manifest import PostgresqlRecord
-from runner.model.marks import PostgresqlMarks
 from runner.model.plan import RestorePlan
 from runner.model.profile import Variant
 from runner.model.report import RestoreReport
@@ -35,50 +31,13 @@ from runner.planning.restore import RestoreWish, plan_restore
 from runner.state import KeptDump, KeptFile, KeptOnServer, ProfileState, Replaced
 from runner.workflow.halves import Halves
 from runner.workflow.hooks import HookContext, failures_told, run_hooks
+from runner.workflow.inspection import Circumstances, Confirm, Prepared, inspect
 from runner.workflow.keeping import mark_undone, prune_copies
 from runner.workflow.opening import RestoreRequest, opened_source
 from runner.workflow.pending import read_journal, refuse_while_swapping, resume, settle
 from runner.workflow.references import missing_now
 from runner.workflow.shield import Shield
 from runner.workflow.sources import Source
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a person has to confirm: what will be replaced by what, and everything that is odd about it."""
-
-    plan: RestorePlan
-    database: LiveDatabase | None
-    media: LiveMedia | None
-    foreign: tuple[Finding, ...]
-    warnings: tuple[Finding, ...]
-    lost: tuple[Finding, ...]
-    notes: tuple[Finding, ...] = ()
-    """What the backup leaves out because its profile says so."""
-
-
-Confirm = Callable[[Question], None]
-"""Asks the person. Raises Refused when the answer is no, or when nobody can be asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An opened and verified source, with its plan and all that is known before anything is touched."""
-
-    plan: RestorePlan
-    source: Source
-    question: Question
-    errors: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What is known of a source besides its content. `undone`: the run that an undo takes back."""
-
-    trusted: bool
-    found: tuple[Finding, ...] = ()
-    lost: tuple[Finding, ...] = ()
-    undone: Replaced | None = None
 
 
 def examine(request: RestoreRequest, reporter: Reporter) -> Prepared:
@@ -90,7 +49,7 @@ def examine(request: RestoreRequest, reporter: Reporter) -> Prepared:
         journal = Journal(state.journal_path, _begin(plan, source))
         with Halves(request.profile, journal, state.work_folder(request.names.run_id), reporter) as halves:
             trusted = request.trust_sql or _made_here(state, source)
-            return _look(plan, source, halves, Circumstances(trusted, found, lost))
+            return inspect(plan, source, halves, Circumstances(trusted, found, lost))
 
 
 def restore(request: RestoreRequest, confirm: Confirm, reporter: Reporter) -> RestoreReport:
@@ -120,7 +79,9 @@ def carry_out(
     journal = Journal(state.journal_path, _begin(plan, source, circumstances.undone))
     with state.workspace(plan.names.run_id) as workspace:
         with Halves(plan.profile, journal, workspace.folder, reporter) as halves:
-            prepared = _look(plan, source, halves, circumstances)
+            if halves.media is not None:
+                workspace.note_partial(halves.media.probe)
+            prepared = inspect(plan, source, halves, circumstances)
             _raise_errors(prepared.errors)
             confirm(prepared.question)
             try:
@@ -198,27 +159,31 @@ def _exchange(
 
 def _give_up(plan: RestorePlan, halves: Halves, journal: Journal, error: BaseException, reporter: Reporter) -> None:
     """Nothing live was touched: remove what was staged, and let the application start again."""
-    try:
+    with _after(plan, error):
         halves.discard()
         resume(plan.profile, journal, reporter)
         journal.end()
-    except RunnerError as late:
-        if isinstance(error, RunnerError):
-            raise SeveralFailed((error, late)) from None
-        raise
 
 
 def _started_again(plan: RestorePlan, journal: Journal, error: BaseException, reporter: Reporter) -> None:
     """The swap was taken back: the application starts again, and only then is the journal done with."""
-    try:
+    with _after(plan, error):
         try:
             resume(plan.profile, journal, reporter)
         finally:
             journal.end()
-    except RunnerError as late:
-        if isinstance(error, RunnerError):
-            raise SeveralFailed((error, late)) from None
-        raise
+
+
+@contextmanager
+def _after(plan: RestorePlan, error: BaseException) -> Iterator[None]:
+    """What goes wrong here is told behind `error`, and never in its place."""
+    try:
+        yield
+    except (RunnerError, OSError) as late:
+        if not isinstance(error, RunnerError):
+            raise
+        told = _workspace_failed(plan, late) if isinstance(late, OSError) else late
+        raise SeveralFailed((error, told)) from None
 
 
 def _resume(plan: RestorePlan, journal: Journal, reporter: Reporter) -> RunnerError | None:
@@ -280,55 +245,6 @@ def _begin(plan: RestorePlan, source: Source, undone: Replaced | None = None) ->
         exclude=source.exclude,
         undoes=None if undone is None else undone.run_id,
     )
-
-
-def _look(plan: RestorePlan, source: Source, halves: Halves, circumstances: Circumstances) -> Prepared:
-    """The read-only part: what is live, what comes, and all that stands in the way."""
-    errors: list[Finding] = []
-    found = circumstances.found
-    warnings = [finding for finding in found if finding.code != "restore.foreign"]
-    database: LiveDatabase | None = None
-    media: LiveMedia | None = None
-    if halves.database is not None:
-        database = halves.database.look()
-        preflight = halves.database.preflight(source.offer(trusted=circumstances.trusted))
-        errors += preflight.errors
-        warnings += preflight.warnings
-        errors += _not_kept(plan, halves.database)
-    if halves.media is not None:
-        media = halves.media.look()
-        checked = halves.media.preflight(source.media_paths(), source.media_bytes())
-        errors += checked.errors
-        warnings += checked.warnings
-    notes = tuple(_left_out(plan, source))
-    foreign = tuple(finding for finding in found if finding.code == "restore.foreign")
-    question = Question(plan, database, media, foreign, tuple(warnings), circumstances.lost, notes)
-    return Prepared(plan, source, question, tuple(errors))
-
-
-def _not_kept(plan: RestorePlan, database: Restoration) -> Iterator[Finding]:
-    """A database that is replaced in place cannot stay on the server under another name."""
-    in_place = isinstance(database.marks, PostgresqlMarks) and database.marks.way == "in-place"
-    if in_place and plan.safety_copy and plan.kept_database is None:
-        yield Finding(
-            "restore.not-kept",
-            msg("this role may not make databases, so the old one cannot stay on the server as its safety copy"),
-            database.label,
-            msg("set `restore.safety_copy.database: dump`, or name a role in `restore.admin` that may make databases"),
-        )
-
-
-def _left_out(plan: RestorePlan, source: Source) -> Iterator[Finding]:
-    """What the archive leaves out because its profile said so."""
-    if plan.variant.has_database and isinstance(source.record, PostgresqlRecord):
-        for table in source.record.tables:
-            if table.rows is None:
-                text = msg("the table `{table}` was left out of the backup, so it comes back empty", table=table.name)
-                yield Finding("restore.left-out", text)
-    if plan.variant.has_media and source.exclude:
-        patterns = ", ".join(source.exclude)
-        text = msg("files that match {patterns} are not in the backup; those that are live stay", patterns=patterns)
-        yield Finding("restore.left-out", text)
 
 
 def _raise_errors(errors: tuple[Finding, ...]) -> None:

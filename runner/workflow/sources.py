@@ -114,7 +114,7 @@ class SafetySource:
             replaced.database.record if isinstance(replaced.database, KeptDump) else None
         )
         self.exclude = replaced.exclude
-        has_both = replaced.database is not None and replaced.media is not None
+        has_both = replaced.database is not None and (replaced.media is not None or replaced.media_created)
         self.offered = Variant.FULL if has_both else Variant.DB_ONLY if replaced.database else Variant.MEDIA_ONLY
 
     def offer(self, *, trusted: bool) -> Offer:  # noqa: ARG002 - it was this machine's own live state
@@ -151,6 +151,9 @@ class SafetySource:
                 raise _gone(self.label)
 
     def stage_media(self, media: MediaRestoration, note: MediaNote, advance: Advance) -> tuple[Finding, ...]:
+        if self._replaced.media is None and self._replaced.media_created:
+            media.stage((), note, advance)
+            return ()
         if self._replaced.media is None:
             raise _gone(self.label)
         media.adopt(Path(self._replaced.media), note, advance)

@@ -11,9 +11,10 @@ from runner.model.report import RestoreReport
 from runner.planning.restore import RestoreWish, plan_restore
 from runner.state import ProfileState, Replaced
 from runner.workflow.hooks import HookContext, failures_told
+from runner.workflow.inspection import Circumstances, Confirm
 from runner.workflow.keeping import undo_target
 from runner.workflow.pending import settle
-from runner.workflow.restore import Circumstances, Confirm, carry_out, clean_work
+from runner.workflow.restore import carry_out, clean_work
 from runner.workflow.sources import SafetySource
 
 
@@ -53,7 +54,8 @@ def _chosen(profile: Profile, state: ProfileState, run_id: str | None) -> Replac
             where=profile.name,
             hint=msg("restore an archive instead, or drop the database by hand"),
         )
-    if chosen.database is None and chosen.media is None:
+    made_media_alone = chosen.media_created and chosen.variant == Variant.MEDIA_ONLY.value
+    if chosen.database is None and chosen.media is None and not made_media_alone:
         raise Refused(
             msg(
                 "the {command} {run} kept no safety copy that is still there", command=chosen.command, run=chosen.run_id
@@ -82,10 +84,14 @@ def _lost_half(record: Replaced) -> str | None:
     """The half that this restore replaced and of which no safety copy is on record."""
     if record.variant == "full" and record.database is None:
         return "database"
-    return "media" if record.variant == "full" and record.media is None else None
+    is_lost = record.variant == "full" and record.media is None and not record.media_created
+    return "media" if is_lost else None
 
 
 def _halves_missing(record: Replaced) -> Iterator[Finding]:
+    if record.media_created:
+        text = msg("there was no media folder before {run}: an empty one comes back", run=record.run_id)
+        yield Finding("undo.empty-media", text)
     half = _lost_half(record)
     if half is not None:
         yield Finding(

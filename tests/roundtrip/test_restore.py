@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.requirements import requires_program
-from tests.restores import Scene, assert_whole_after_recovery, counted_calls, sqlite_content, sqlite_scene, strike
+from tests.restores import (
+    Scene,
+    assert_whole_after_recovery,
+    counted_calls,
+    spoken,
+    sqlite_content,
+    sqlite_scene,
+    strike,
+)
 
 SEED = 20261124
 
@@ -106,6 +115,43 @@ def test_a_new_machine_has_nothing_but_the_file(scene: Scene) -> None:
     assert "made the database" in refused.stderr
 
 
+def test_media_that_were_not_there_go_back_to_an_empty_folder(scene: Scene) -> None:
+    shutil.rmtree(scene.project.media)
+    assert scene.project.run("restore", "app", "--yes").returncode == 0
+    assert scene.live() == scene.new
+    undone = scene.project.run("undo", "app", "--yes", "--format", "json")
+    assert [each["code"] for each in json.loads(undone.stdout)["warnings"]] == ["undo.empty-media"]
+    assert undone.returncode == 3
+    assert scene.content() == scene.old[0]
+    assert list(scene.project.media.iterdir()) == []
+    assert scene.project.run("undo", "app", "--yes").returncode == 0
+    assert scene.live() == scene.new
+    assert scene.leftovers() == []
+
+
+def test_media_alone_that_were_not_there_go_back_too(scene: Scene) -> None:
+    shutil.rmtree(scene.project.media)
+    assert scene.project.run("restore", "app", "--variant", "media-only", "--yes").returncode in (0, 3)
+    undone = scene.project.run("undo", "app", "--yes")
+    assert undone.returncode == 3, undone.stderr
+    assert list(scene.project.media.iterdir()) == []
+
+
+def test_a_folder_made_to_try_names_is_found_after_a_kill(scene: Scene, strace: str) -> None:
+    probes: list[Path] = []
+    number = 0
+    while not probes:
+        number += 1
+        scene.reset()
+        strike(scene.project, strace, "unlinkat", number, "restore", "app", "--yes")
+        assert not scene.is_interrupted()  # no kill of this kind comes before the swap
+        probes = list(scene.project.media.parent.glob(".runner-*.probe"))
+    done = scene.project.run("-v", "apply", "app", "--variant", "media-only")
+    assert done.returncode == 0, done.stderr
+    assert list(scene.project.media.parent.glob(".runner-*.probe")) == []
+    assert probes[0].name in done.stderr
+
+
 def test_a_damaged_archive_is_refused_before_anything_is_staged(scene: Scene) -> None:
     (archive,) = scene.project.archives()
     content = bytearray(archive.read_bytes())
@@ -127,6 +173,10 @@ def test_excluded_files_that_are_live_stay(tmp_path: Path) -> None:
     (scene.project.media / "cache").mkdir()
     (scene.project.media / "cache" / "thumb.jpg").write_bytes(b"thumb")
     (scene.project.media / "unwanted.txt").write_bytes(b"new since")
+    told = scene.project.run("restore", "app", "--dry-run")
+    assert "files that match cache/** are not in the backup; those that are live stay: 1 now, 5 bytes" in spoken(
+        told.stdout
+    )
     done = scene.project.run("restore", "app", "--yes")
     assert done.returncode in (0, 3), done.stderr
     assert (scene.project.media / "cache" / "thumb.jpg").read_bytes() == b"thumb"

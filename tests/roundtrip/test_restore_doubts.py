@@ -1,7 +1,9 @@
 """Restores in doubt: what nobody can be sure of is left alone, and nothing goes alone or unheard."""
 
+import errno
 import json
 import os
+import shutil
 import sqlite3
 import sys
 from contextlib import closing
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from runner.databases.sqlite.restoration import SqliteRestoration
+from runner.errors import SeveralFailed
 from runner.events import silent
+from runner.journal import Journal, Step
 from runner.model.marks import RunNames
 from runner.state import ProfileState
 from runner.workflow.choosing import Wanted
@@ -19,7 +23,7 @@ from runner.workflow.halves import Halves
 from runner.workflow.opening import RestoreRequest
 from runner.workflow.restore import restore
 from tests.inside import profile_of
-from tests.restores import Scene, sqlite_scene
+from tests.restores import Scene, spoken, sqlite_scene
 
 RUN = "20260108_110353-0123abcd"
 
@@ -78,6 +82,55 @@ def test_going_back_in_doubt_removes_no_copy_of_the_old_state(scene: Scene, monk
     with closing(sqlite3.connect(kept)) as copy:
         assert tuple(copy.iterdump()) == scene.old[0]
     assert scene.is_interrupted()
+    # The way out that it tells.
+    assert f"copy `{kept}` there" in spoken(back.stderr)
+    shutil.copyfile(kept, live)
+    out = scene.project.run("recover", "app", "--back")
+    assert out.returncode in (0, 3), out.stderr
+    assert scene.live() == scene.old
+    assert not scene.is_interrupted()
+
+
+def test_a_hook_that_always_fails_does_not_block_the_backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = (f"[[{sys.executable}, -c, 'raise SystemExit({code})']]" for code in (0, 5))
+    scene = sqlite_scene(tmp_path, extra=f"hooks: {{before_restore: {before}, after_restore: {after}}}\n")
+
+    def crash(*_: object) -> None:
+        raise RuntimeError("crash")
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="crash"):
+        patched.setattr(Halves, "announce_swap", crash)
+        patched.setattr("runner.workflow.restore._give_up", lambda *_: None)
+        restore_here(scene)
+    journal = ProfileState(scene.project.folder / ".runner", "app").journal_path
+    assert journal.exists()
+    told = scene.project.run("apply", "app")
+    assert told.returncode not in (0, 3), told.stderr
+    assert "after_restore" in told.stderr
+    assert not journal.exists()
+    assert scene.project.run("apply", "app", "--variant", "media-only").returncode == 0
+
+
+def test_what_goes_wrong_in_the_way_back_does_not_hide_what_went_wrong_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = (f"[[{sys.executable}, -c, 'raise SystemExit({code})']]" for code in (5, 0))
+    scene = sqlite_scene(tmp_path, extra=f"hooks: {{before_restore: {before}, after_restore: {after}}}\n")
+    note = Journal.note
+
+    def full(journal: Journal, step: Step) -> None:
+        if step is Step.RESUMED:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        note(journal, step)
+
+    monkeypatch.setattr(Journal, "note", full)
+    with pytest.raises(SeveralFailed) as caught:
+        restore_here(scene)
+    told = [str(finding.message) for finding in caught.value.findings]
+    assert len(told) == 2
+    assert "exit code 5" in told[0]
+    assert os.strerror(errno.ENOSPC) in told[1]
+    assert scene.live() == scene.old
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("bug")], ids=["disk", "bug"])

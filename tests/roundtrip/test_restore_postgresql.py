@@ -15,6 +15,7 @@ import pytest
 from runner.model.manifest import PostgresqlRecord
 from runner.state import KeptOnServer, ProfileState
 from runner.workflow.keeping import prune_copies
+from tests.extract import described
 from tests.inside import profile_of
 from tests.projects import manifest_of, postgresql_project
 from tests.requirements import requires_program
@@ -220,22 +221,49 @@ def _give_everything(cluster: Cluster, name: str, owner: str) -> None:
 
 
 @pytest.mark.parametrize("database", ["pagila", "regression"])
-def test_real_databases_come_back(
+def test_real_databases_come_back_whole_or_by_halves(
     database: str, cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     name: str = request.getfixturevalue(database)
     project = postgresql_project(tmp_path / "project", cluster, name)
-    archive = project.apply()
-    schema = cluster.run("pg_dump", "--schema-only", dbname=name).stdout
-    done = project.run("restore", "app", "--yes", "--no-safety-copy")
-    assert done.returncode in (0, 3), done.stderr
-    record = manifest_of(archive).database
+    record = manifest_of(project.apply()).database
     assert isinstance(record, PostgresqlRecord)
-    counted = {t.name: cluster.sql(name, f"SELECT count(*) FROM ONLY {t.name}")[0][0] for t in record.tables}
-    assert counted == {table.name: table.rows for table in record.tables}
-    restored = cluster.run("pg_dump", "--schema-only", dbname=name).stdout
-    keep = [line for line in schema.splitlines() if b"restrict " not in line]
-    assert [line for line in restored.splitlines() if b"restrict " not in line] == keep
+
+    def look() -> tuple[list[bytes], dict[str, object]]:
+        schema = cluster.run("pg_dump", "--schema-only", dbname=name).stdout
+        counted = {t.name: cluster.sql(name, f"SELECT count(*) FROM ONLY {t.name}")[0][0] for t in record.tables}
+        return [line for line in schema.splitlines() if b"restrict " not in line], counted
+
+    new = look(), described(project.media)
+    assert new[0][1] == {table.name: table.rows for table in record.tables}
+    cluster.sql(name, "CREATE TABLE newer (id integer)")
+    (project.media / "newer.txt").write_bytes(b"newer")
+    old = look(), described(project.media)
+    steps = [
+        (["restore", "app", "--variant", "media-only"], (old[0], new[1])),
+        (["undo", "app"], old),
+        (["restore", "app", "--variant", "db-only"], (new[0], old[1])),
+        (["undo", "app"], old),
+        (["restore", "app"], new),
+    ]
+    for command, expected in steps:
+        done = project.run(*command, "--yes")
+        assert done.returncode in (0, 3), done.stderr
+        assert (look(), described(project.media)) == expected, command
+
+
+def test_what_was_left_out_is_told_with_what_is_live(make_scene: Callable[..., PostgresqlScene]) -> None:
+    scene = make_scene()
+    profile = scene.project.folder / "profiles" / "app.yml"
+    text = profile.read_text("utf-8").replace(", tools", ", exclude_table_data: [school_student], tools", 1)
+    profile.write_text(text, "utf-8")
+    scene.project.apply()
+    ((rows,),) = scene.cluster.sql(scene.name, "SELECT count(*) FROM school_student")
+    told = scene.project.run("restore", "app", "--dry-run", "--format", "json")
+    (note,) = json.loads(told.stdout)["replaces"]["left_out"]
+    assert "`public.school_student` was left out of the backup, so it comes back empty" in note
+    assert note.endswith(f"rows in it now: {rows}")
+    assert rows
 
 
 def test_a_live_application_loses_nothing_that_it_was_told_of(scene: PostgresqlScene) -> None:
@@ -316,4 +344,4 @@ def test_a_server_that_is_killed_leaves_one_state(scene: PostgresqlScene) -> Non
     scene.cluster.start()
     assert done.returncode in (0, 3, 14, 16), done.stderr
     assert "Traceback" not in done.stderr
-    assert_whole_after_recovery(scene, "server killed")
+    assert_whole_after_recovery(scene, "server killed", done.stderr)

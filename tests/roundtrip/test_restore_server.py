@@ -1,14 +1,20 @@
 """The PostgreSQL server is stopped, or dies, at every stage of a restore: one state, whole, after `recover`."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from runner.errors import ExitCode, RunnerError, exit_code_of
+from runner.databases.postgresql.restoration import open_restoration
+from runner.errors import ExitCode, RecoveryNeeded, RunnerError, exit_code_of
 from runner.events import Event, StageEnded, StageStarted
+from runner.model.marks import PostgresqlMarks, RunNames
 from runner.model.plan import Action
-from tests.inside import restore_here
+from runner.model.profile import PostgresqlConfig
+from tests.inside import profile_of, restore_here
+from tests.projects import postgresql_project
 from tests.restores import assert_whole_after_recovery, fresh_postgresql_scene
 from tests.servers.postgresql import Cluster
 
@@ -57,3 +63,18 @@ def test_the_server_goes_away(
         outcome = assert_whole_after_recovery(scene, f"{moment.__name__} {stage}", told)
         if code is ExitCode.DONE:
             assert outcome == "new"
+
+
+@pytest.mark.parametrize("way", ["swap", "in-place"])
+def test_recovery_on_another_server_is_refused(
+    cluster: Cluster, tmp_path: Path, way: Literal["swap", "in-place"]
+) -> None:
+    config = profile_of(postgresql_project(tmp_path / "project", cluster, "postgres")).database
+    assert isinstance(config, PostgresqlConfig)
+    ((number,),) = cluster.sql("postgres", "SELECT system_identifier::text FROM pg_control_system()")
+    for server, expected in ((number, nullcontext()), ("1", pytest.raises(RecoveryNeeded, match="another server"))):
+        marks = PostgresqlMarks(
+            way=way, name=config.name, staged_name="staged", replaced_name="replaced", server=str(server)
+        )
+        with expected, open_restoration(config, None, RunNames("20260108_110353-0123abcd"), marks, tmp_path):
+            pass

@@ -3,7 +3,7 @@
 The role has to own the database and everything in it. Readers wait and writers are shut out while it runs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from runner.databases.postgresql import in_place_rules as rules
 from runner.databases.postgresql import occupied
 from runner.databases.postgresql.compare import differences
 from runner.databases.postgresql.connection import describe, restore_errors
-from runner.databases.postgresql.maintenance import Connection, Maintenance, connect_unlimited
+from runner.databases.postgresql.maintenance import Connection, Maintenance, connect_unlimited, read_server
 from runner.databases.postgresql.replay import replay
 from runner.databases.postgresql.script import CopyBlock, decoded, read_script
 from runner.databases.postgresql.tools import Tools, find_tools
@@ -72,19 +72,19 @@ class InPlaceRestoration:
         return self._marks
 
     def __enter__(self) -> "InPlaceRestoration":
-        self._maintenance.open()
+        self._maintenance.open(self._marks.server)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._maintenance.close()
 
-    def look(self) -> LiveDatabase:
+    def look(self, tables: Collection[str] = ()) -> LiveDatabase:
         with self._maintenance.session() as session:
             sessions = rules.sessions(session, self._config.name)
             if not rules.exists(session, self._config.name):
                 return LiveDatabase(exists=False)
         with connect_unlimited(self._config) as live, restore_errors(self._config):
-            return rules.look(live, sessions)
+            return rules.look(live, sessions, tables)
 
     def preflight(self, offer: Offer) -> Preflight:
         """What this way cannot do is among the errors: objects of other roles, extensions, too few locks, …
@@ -113,7 +113,9 @@ class InPlaceRestoration:
         """Make sure that the dump is whole and holds what this way can bring; nothing goes to the server yet."""
         self._record = record if isinstance(record, PostgresqlRecord) else None
         with self._maintenance.session() as session:
-            self._marks = msgspec.structs.replace(self._marks, live_oid=rules.oid_of(session, self._config.name))
+            self._marks = msgspec.structs.replace(
+                self._marks, live_oid=rules.oid_of(session, self._config.name), server=read_server(session)
+            )
         note(self._marks)
         match source:
             case DumpFolder():

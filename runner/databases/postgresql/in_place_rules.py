@@ -1,8 +1,14 @@
 """What a role without CREATEDB can replace in place, and what has to be refused before anything is touched."""
 
 import re
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+
+import psycopg
+from psycopg import sql
 
 from runner.databases.base import LiveDatabase, Preflight
+from runner.databases.postgresql.compare import parse_name
 from runner.databases.postgresql.maintenance import Connection
 from runner.databases.postgresql.script import Statement
 from runner.errors import Finding, Refused
@@ -121,17 +127,32 @@ def sessions(connection: Connection, name: str) -> tuple[str, ...]:
     return tuple(str(who) for (who,) in rows)
 
 
-def look(live: Connection, connected: tuple[str, ...]) -> LiveDatabase:
-    """Size and tables; the rows are the server's estimate."""
-    ((size, tables, rows),) = live.execute(
+def look(live: Connection, connected: tuple[str, ...], tables: Collection[str] = ()) -> LiveDatabase:
+    """Size and tables; the rows are the server's estimate, but those of `tables` are counted."""
+    ((size, number, rows),) = live.execute(
         "SELECT pg_database_size(current_database()), count(*), coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'"
         " AND n.nspname <> 'information_schema'"
     ).fetchall()
     return LiveDatabase(
-        exists=True, size_bytes=int(str(size)), tables=int(str(tables)), rows=int(str(rows)), sessions=connected
+        exists=True,
+        size_bytes=int(str(size)),
+        tables=int(str(number)),
+        rows=int(str(rows)),
+        sessions=connected,
+        counted=dict(_counted(live, tables)),
     )
+
+
+def _counted(live: Connection, tables: Collection[str]) -> Iterator[tuple[str, int]]:
+    for table in tables:
+        name = parse_name(table)
+        if name is None:
+            continue
+        query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(*name))
+        with suppress(psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+            yield table, int(str(live.execute(query).fetchall()[0][0]))
 
 
 def no_database(label: str) -> Finding:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from runner.databases.postgresql.connection import connect, describe, password_of, restore_errors
-from runner.errors import LockHeld
+from runner.errors import LockHeld, RecoveryNeeded
 from runner.messages import msg
 from runner.model.profile import AdminConfig, PostgresqlConfig
 
@@ -60,6 +60,14 @@ def read_rights(connection: Connection, role: str | None = None) -> Rights:
     return Rights(str(name), bool(superuser), bool(createdb), bool(runs_programs))
 
 
+def read_server(connection: Connection) -> str | None:
+    """The number that a cluster gets when it is made, and a standby shares; None where this role may not ask for it."""
+    try:
+        return str(connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchall()[0][0])
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+
+
 def acting_as(config: PostgresqlConfig, admin: AdminConfig | None) -> PostgresqlConfig:
     """The same server by its maintenance database, as `admin` where one is given."""
     there = replace(config, name=config.maintenance)
@@ -92,9 +100,18 @@ class Maintenance:
         self._patience = patience_seconds
         self._connection: Connection | None = None
 
-    def open(self) -> None:
-        """Connect and take the lock. Raises ServerUnavailable, LockHeld."""
+    def open(self, server: str | None = None) -> None:
+        """Connect and take the lock. Raises ServerUnavailable, LockHeld, RecoveryNeeded when it is not `server`."""
         self._connection = self._locked(self._patience)
+        with self.session() as session:
+            found = read_server(session)
+        if server is not None and found is not None and found != server:
+            self.close()
+            raise RecoveryNeeded(
+                msg("the interrupted restore was of the database `{name}` on another server", name=self._database),
+                where=describe(self._config),
+                hint=msg("put `host` and `port` back into the profile as they were, and run `runner recover`"),
+            )
 
     def close(self) -> None:
         """Let the lock go."""

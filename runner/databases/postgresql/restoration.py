@@ -4,7 +4,7 @@ Two roles: the one that changes databases as a whole (the profile's, or `restore
 is always the profile's own, so that what it makes belongs to the application and a dump never runs with more rights.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,7 @@ from runner.databases.postgresql.maintenance import (
     acting_as,
     connect_unlimited,
     read_rights,
+    read_server,
 )
 from runner.databases.postgresql.stage import Loader, Loading, staged_config
 from runner.errors import Finding, Refused, RunnerError, StepFailed
@@ -141,13 +142,13 @@ class SwapRestoration:
         return self._marks
 
     def __enter__(self) -> "SwapRestoration":
-        self._maintenance.open()
+        self._maintenance.open(self._marks.server)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._maintenance.close()
 
-    def look(self) -> LiveDatabase:
+    def look(self, tables: Collection[str] = ()) -> LiveDatabase:
         """The rows are the server's estimate. When something was last changed is not known to PostgreSQL."""
         with self._session() as session:
             live = read_database(session, self._config.name)
@@ -157,7 +158,7 @@ class SwapRestoration:
         if not live.is_open:
             return LiveDatabase(exists=True, sessions=sessions)
         with connect_unlimited(self._config) as inside, restore_errors(self._config):
-            return rules.look(inside, sessions)
+            return rules.look(inside, sessions, tables)
 
     def preflight(self, offer: Offer) -> Preflight:
         """Tells `stage` and `compare` what the offer leaves out."""
@@ -341,7 +342,9 @@ class SwapRestoration:
     def _create(self, record: PostgresqlRecord | None, note: Note) -> Blueprint:
         with self._session() as session:
             blueprint = self._blueprint(session, record)
-            self._marks = msgspec.structs.replace(self._marks, live_oid=swap.oid_of(session, self._config.name))
+            self._marks = msgspec.structs.replace(
+                self._marks, live_oid=swap.oid_of(session, self._config.name), server=read_server(session)
+            )
             note(self._marks)
             session.execute(creation(self._marks.staged_name, blueprint, session.info.server_version // 10_000))
             staged_oid = swap.oid_of(session, self._marks.staged_name)
@@ -376,6 +379,7 @@ class SwapRestoration:
                 staged_oid=kept.oid,
                 live_oid=swap.oid_of(session, self._config.name),
                 adopted=True,
+                server=read_server(session),
             )
             note(self._marks)
             swap.set_open(session, kept.name, is_open=True)

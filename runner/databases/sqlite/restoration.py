@@ -6,6 +6,7 @@ ever written into a database to tell the old state from the new: see `side`.
 
 import os
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -83,7 +84,7 @@ class SqliteRestoration:
     def __exit__(self, *_: object) -> None:
         """Nothing is held between two steps."""
 
-    def look(self) -> LiveDatabase:
+    def look(self, tables: Collection[str] = ()) -> LiveDatabase:  # noqa: ARG002 - a SQLite backup leaves none out
         with mapped_errors(self._live):
             return look_at(self._live)
 

@@ -1,0 +1,120 @@
+"""What a restore is about to do, looked at before anything is touched: the question for a person, and the refusals."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from runner.databases.base import LiveDatabase, Restoration
+from runner.errors import Finding
+from runner.media.restoration import MediaRestoration
+from runner.media.site import LiveMedia
+from runner.messages import msg
+from runner.model.manifest import PostgresqlRecord
+from runner.model.marks import PostgresqlMarks
+from runner.model.plan import RestorePlan
+from runner.state import Replaced
+from runner.workflow.halves import Halves
+from runner.workflow.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person has to confirm: what will be replaced by what, and everything that is odd about it."""
+
+    plan: RestorePlan
+    database: LiveDatabase | None
+    media: LiveMedia | None
+    foreign: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    lost: tuple[Finding, ...]
+    notes: tuple[Finding, ...] = ()
+    """What the backup leaves out because its profile says so."""
+
+
+Confirm = Callable[[Question], None]
+"""Asks the person. Raises Refused when the answer is no, or when nobody can be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An opened and verified source, with its plan and all that is known before anything is touched."""
+
+    plan: RestorePlan
+    source: Source
+    question: Question
+    errors: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known of a source besides its content. `undone`: the run that an undo takes back."""
+
+    trusted: bool
+    found: tuple[Finding, ...] = ()
+    lost: tuple[Finding, ...] = ()
+    undone: Replaced | None = None
+
+
+def inspect(plan: RestorePlan, source: Source, halves: Halves, circumstances: Circumstances) -> Prepared:
+    """What is live, what comes, and all that stands in the way. Raises RunnerError when nothing can be known."""
+    errors: list[Finding] = []
+    found = circumstances.found
+    warnings = [finding for finding in found if finding.code != "restore.foreign"]
+    database: LiveDatabase | None = None
+    media: LiveMedia | None = None
+    if halves.database is not None:
+        database = halves.database.look(_tables_left_out(source))
+        preflight = halves.database.preflight(source.offer(trusted=circumstances.trusted))
+        errors += preflight.errors
+        warnings += preflight.warnings
+        errors += _not_kept(plan, halves.database)
+    if halves.media is not None:
+        media = halves.media.look()
+        checked = halves.media.preflight(source.media_paths(), source.media_bytes())
+        errors += checked.errors
+        warnings += checked.warnings
+    notes = tuple(_left_out(source, database, halves.media))
+    foreign = tuple(finding for finding in found if finding.code == "restore.foreign")
+    question = Question(plan, database, media, foreign, tuple(warnings), circumstances.lost, notes)
+    return Prepared(plan, source, question, tuple(errors))
+
+
+def _not_kept(plan: RestorePlan, database: Restoration) -> Iterator[Finding]:
+    """A database that is replaced in place cannot stay on the server under another name."""
+    in_place = isinstance(database.marks, PostgresqlMarks) and database.marks.way == "in-place"
+    if in_place and plan.safety_copy and plan.kept_database is None:
+        yield Finding(
+            "restore.not-kept",
+            msg("this role may not make databases, so the old one cannot stay on the server as its safety copy"),
+            database.label,
+            msg("set `restore.safety_copy.database: dump`, or name a role in `restore.admin` that may make databases"),
+        )
+
+
+def _tables_left_out(source: Source) -> tuple[str, ...]:
+    """The tables whose rows are not in the backup because its profile said so."""
+    if not isinstance(source.record, PostgresqlRecord):
+        return ()
+    return tuple(table.name for table in source.record.tables if table.rows is None)
+
+
+def _left_out(source: Source, database: LiveDatabase | None, media: MediaRestoration | None) -> Iterator[Finding]:
+    """What the backup leaves out because its profile said so, and how much of it is live."""
+    for table in _tables_left_out(source) if database is not None else ():
+        rows = None if database is None else database.counted.get(table)
+        text = msg("the table `{table}` was left out of the backup, so it comes back empty", table=table)
+        if rows is not None:
+            text = msg(
+                "the table `{table}` was left out of the backup, so it comes back empty; rows in it now: {rows}",
+                table=table,
+                rows=rows,
+            )
+        yield Finding("restore.left-out", text)
+    if media is not None and source.exclude:
+        files, size_bytes = media.count_excluded(source.exclude)
+        text = msg(
+            "files that match {patterns} are not in the backup; those that are live stay: {files} now, {bytes} bytes",
+            patterns=", ".join(source.exclude),
+            files=files,
+            bytes=size_bytes,
+        )
+        yield Finding("restore.left-out", text)
