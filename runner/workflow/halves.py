@@ -63,6 +63,10 @@ class Halves:
         return self._database
 
     @property
+    def journal(self) -> Journal:
+        return self._journal
+
+    @property
     def media(self) -> MediaRestoration | None:
         return self._media
 

@@ -7,9 +7,10 @@ back, by this run or by `runner recover`.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from runner.errors import (
@@ -28,7 +29,7 @@ from runner.model.plan import RestorePlan
 from runner.model.profile import Variant
 from runner.model.report import RestoreReport
 from runner.planning.restore import RestoreWish, plan_restore
-from runner.state import KeptDump, KeptFile, KeptOnServer, ProfileState, Replaced
+from runner.state import KeptDump, KeptFile, KeptOnServer, ProfileState, Replaced, Workspace
 from runner.workflow.halves import Halves
 from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.inspection import Circumstances, Confirm, Prepared, inspect
@@ -77,21 +78,29 @@ def carry_out(
     started = time.monotonic()
     plan = _with_free_names(plan)
     journal = Journal(state.journal_path, _begin(plan, source, circumstances.undone))
-    with state.workspace(plan.names.run_id) as workspace:
-        with Halves(plan.profile, journal, workspace.folder, reporter) as halves:
-            if halves.media is not None:
-                workspace.note_partial(halves.media.probe)
-            prepared = inspect(plan, source, halves, circumstances)
-            _raise_errors(prepared.errors)
-            confirm(prepared.question)
-            try:
-                record = _exchange(plan, source, halves, journal, state, reporter)
-            except OSError as error:
-                raise _waiting(plan, state, _workspace_failed(plan, error)) from None
-            except RunnerError as error:
-                raise _waiting(plan, state, error) from None
-        warnings = [*prepared.question.warnings, *prepared.question.foreign, *halves.warnings]
-        warnings += _afterwards(plan, state, reporter)
+    record: Replaced | None = None
+    told = partial(reporter, Logged(msg("interrupted: what has begun is finished first")))
+    try:
+        with Shield(told) as shield, state.workspace(plan.names.run_id) as workspace:
+            with ExitStack() as held:
+                with shield.lifted():
+                    halves = held.enter_context(Halves(plan.profile, journal, workspace.folder, reporter))
+                    _note_probe(plan, halves, workspace)
+                    prepared = inspect(plan, source, halves, circumstances)
+                    _raise_errors(prepared.errors)
+                    confirm(prepared.question)
+                try:
+                    record, failed = _exchange(plan, source, halves, state, shield, reporter)
+                except OSError as error:
+                    raise _waiting(plan, state, _workspace_failed(plan, error)) from None
+                except RunnerError as error:
+                    raise _waiting(plan, state, error) from None
+            if failed is not None:
+                raise failed
+            warnings = [*prepared.question.warnings, *prepared.question.foreign, *halves.warnings]
+            warnings += _afterwards(plan, state, reporter)
+    except RunnerError as error:
+        raise _as_it_is(error, plan, state, is_in=record is not None) from None
     return RestoreReport(
         profile=plan.profile.name,
         command=plan.command,
@@ -119,42 +128,47 @@ def _with_free_names(plan: RestorePlan) -> RestorePlan:
     return replace(plan, kept_database=free(plan.kept_database), kept_media=free(plan.kept_media))
 
 
-def _exchange(
-    plan: RestorePlan, source: Source, halves: Halves, journal: Journal, state: ProfileState, reporter: Reporter
-) -> Replaced:
-    """Stage, swap, keep. A signal before the swap takes everything back; after it, it waits until all is done."""
-    record: Replaced | None = None
+def _note_probe(plan: RestorePlan, halves: Halves, workspace: Workspace) -> None:
+    """So that the folder with which the preflight tries names is found again after a kill."""
+    if halves.media is None:
+        return
     try:
-        with Shield(lambda: reporter(Logged(msg("interrupted: the swap is finished first")))) as shield:
-            try:
-                with shield.lifted():
-                    journal.open()
-                    halves.stage(source)
-                    if plan.profile.hooks.before_restore:
-                        journal.note(Step.HOOKS)
-                    context = HookContext(plan.profile, plan.variant, plan.names.run_id, source.label)
-                    run_hooks(plan.profile.hooks.before_restore, "before_restore", context, reporter)
-                    halves.announce_swap()
-            except BaseException as error:
-                _give_up(plan, halves, journal, error, reporter)
-                raise
-            try:
-                halves.swap()
-            except BaseException as error:
-                if halves.taken_back:
-                    _started_again(plan, journal, error, reporter)
-                raise
-            failed = _resume(plan, journal, reporter)
-            record = halves.keep(state)
-            mark_undone(state, journal.begin)
-            journal.end()
-            if failed is not None:
-                raise failed
-    except RunnerError as error:
-        if record is None:
-            raise
-        raise _stays_restored(error) from None
-    return record
+        workspace.note_partial(halves.media.probe)
+    except OSError as error:
+        raise _workspace_failed(plan, error) from None
+
+
+def _exchange(
+    plan: RestorePlan, source: Source, halves: Halves, state: ProfileState, shield: Shield, reporter: Reporter
+) -> tuple[Replaced, RunnerError | None]:
+    """Stage, swap, keep; the record, and the failure of `after_restore`.
+
+    A signal before the swap takes everything back; after it, it waits until all is done.
+    """
+    journal = halves.journal
+    try:
+        with shield.lifted():
+            journal.open()
+            halves.stage(source)
+            if plan.profile.hooks.before_restore:
+                journal.note(Step.HOOKS)
+            context = HookContext(plan.profile, plan.variant, plan.names.run_id, source.label)
+            run_hooks(plan.profile.hooks.before_restore, "before_restore", context, reporter)
+            halves.announce_swap()
+    except BaseException as error:
+        _give_up(plan, halves, journal, error, reporter)
+        raise
+    try:
+        halves.swap()
+    except BaseException as error:
+        if halves.taken_back:
+            _started_again(plan, journal, error, reporter)
+        raise
+    failed = _resume(plan, journal, reporter)
+    record = halves.keep(state)
+    mark_undone(state, journal.begin)
+    journal.end()
+    return record, failed
 
 
 def _give_up(plan: RestorePlan, halves: Halves, journal: Journal, error: BaseException, reporter: Reporter) -> None:
@@ -197,24 +211,37 @@ def _resume(plan: RestorePlan, journal: Journal, reporter: Reporter) -> RunnerEr
     return None
 
 
-def _stays_restored(error: RunnerError) -> RunnerError:
-    """What went wrong after everything was in, told so that nobody believes it taken back."""
+def _as_it_is(error: RunnerError, plan: RestorePlan, state: ProfileState, *, is_in: bool) -> RunnerError:
+    """`error`, with an interruption told so that nobody believes something taken back that is not."""
     if isinstance(error, SeveralFailed):
-        return SeveralFailed([_stays_restored(each) for each in error.errors])
-    if isinstance(error, Interrupted):
+        return SeveralFailed([_as_it_is(each, plan, state, is_in=is_in) for each in error.errors])
+    if not isinstance(error, Interrupted):
+        return error
+    if is_in:
         return Interrupted(
             msg("interrupted when the new state was in already; it stays"),
-            hint=msg("`runner undo` takes it back"),
+            hint=msg("`runner undo {profile}` takes it back", profile=plan.profile.name),
+        )
+    if _waits(state):
+        return Interrupted(
+            msg("interrupted in the middle of the swap"),
+            hint=msg("run `runner recover {profile}`", profile=plan.profile.name),
         )
     return error
 
 
-def _waiting(plan: RestorePlan, state: ProfileState, error: RunnerError) -> RunnerError:
-    """`error`, behind RecoveryNeeded when the swap has begun and is neither finished nor taken back."""
+def _waits(state: ProfileState) -> bool:
+    """Whether a swap has begun that is neither finished nor taken back, or nobody can tell."""
     with suppress(RunnerError, OSError):
         journal = Journal.read(state.journal_path)
-        if journal is None or not journal.swap_began:
-            return error
+        return journal is not None and journal.swap_began
+    return True
+
+
+def _waiting(plan: RestorePlan, state: ProfileState, error: RunnerError) -> RunnerError:
+    """`error`, behind RecoveryNeeded when the swap has begun and is neither finished nor taken back."""
+    if not _waits(state):
+        return error
     if any(finding.code == RecoveryNeeded.code for finding in error.findings):
         return error
     waiting = RecoveryNeeded(
