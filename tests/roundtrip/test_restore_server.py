@@ -7,14 +7,16 @@ from typing import Literal
 
 import pytest
 
+from runner.databases.base import Offer
 from runner.databases.postgresql.restoration import open_restoration
-from runner.errors import ExitCode, RecoveryNeeded, RunnerError, exit_code_of
+from runner.errors import ExitCode, Interrupted, RecoveryNeeded, RunnerError, exit_code_of
 from runner.events import Event, StageEnded, StageStarted
+from runner.messages import msg
 from runner.model.marks import PostgresqlMarks, RunNames
 from runner.model.plan import Action
 from runner.model.profile import PostgresqlConfig
 from tests.inside import profile_of, restore_here
-from tests.projects import postgresql_project
+from tests.projects import manifest_of, postgresql_project
 from tests.restores import assert_whole_after_recovery, fresh_postgresql_scene
 from tests.servers.postgresql import Cluster
 
@@ -78,3 +80,22 @@ def test_recovery_on_another_server_is_refused(
         )
         with expected, open_restoration(config, None, RunNames("20260108_110353-0123abcd"), marks, tmp_path):
             pass
+
+
+@pytest.mark.parametrize("tools", ["preflight_offer.restoring_tools", "in_place.find_tools"])
+def test_an_interruption_of_the_preflight_is_no_finding(
+    cluster: Cluster, tmp_path: Path, tools: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise Interrupted(msg("interrupted"))
+
+    with fresh_postgresql_scene(tmp_path, cluster) as scene:
+        config = profile_of(scene.project).database
+        assert isinstance(config, PostgresqlConfig)
+        names = RunNames("20260108_110353-0123abcd")
+        way: Literal["swap", "in-place"] = "swap" if tools.startswith("preflight") else "in-place"
+        marks = PostgresqlMarks(way=way, name=config.name, staged_name="staged", replaced_name="replaced")
+        monkeypatch.setattr(f"runner.databases.postgresql.{tools}", interrupt)
+        record = manifest_of(scene.project.archives()[0]).database
+        with open_restoration(config, None, names, marks, tmp_path) as restoration, pytest.raises(Interrupted):
+            restoration.preflight(Offer("folder", record, trusted=True))

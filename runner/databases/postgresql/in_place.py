@@ -21,7 +21,7 @@ from runner.databases.postgresql.replay import replay
 from runner.databases.postgresql.script import CopyBlock, decoded, read_script
 from runner.databases.postgresql.tools import Tools, find_tools
 from runner.durable import make_private_folder
-from runner.errors import Finding, IntegrityError, Refused, RunnerError, StepFailed
+from runner.errors import Finding, IntegrityError, Interrupted, Refused, RunnerError, StepFailed
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord, PostgresqlRecord
 from runner.model.marks import PostgresqlMarks, RunNames, Side
@@ -105,6 +105,8 @@ class InPlaceRestoration:
             rules.check_content(live, record, found)
         try:
             self._find_tools(record)
+        except Interrupted:
+            raise
         except RunnerError as error:
             found.errors += error.findings
         return found

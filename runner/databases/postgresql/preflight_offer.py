@@ -12,7 +12,7 @@ from runner.databases.postgresql.blueprint import may_act_for
 from runner.databases.postgresql.in_place_rules import major
 from runner.databases.postgresql.maintenance import Connection
 from runner.databases.postgresql.stage import not_creatable, reader_of, restoring_tools
-from runner.errors import RunnerError
+from runner.errors import Interrupted, RunnerError
 from runner.messages import msg
 from runner.model.manifest import PostgresqlRecord
 
@@ -93,6 +93,8 @@ def _check_versions(asked: Question, record: PostgresqlRecord, found: Preflight)
         return
     try:
         restoring_tools(asked.server, reader_of(major(record.client_version)), asked.config.tools_bin)
+    except Interrupted:
+        raise
     except RunnerError as error:
         found.errors += error.findings
 
