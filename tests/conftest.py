@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import requires_data, unmet
+from tests.requirements import requires_data, requires_program, unmet
 from tests.servers.postgresql import Cluster, InstallationUnavailable, find_installation, start_cluster
 
 PAGILA = ("pagila-schema-pg15.sql.xz", "pagila-data.sql.xz")
@@ -24,6 +24,12 @@ class Source:
     @property
     def dsn(self) -> str:
         return self.cluster.dsn(self.name)
+
+
+@pytest.fixture
+def strace() -> str:
+    """The program that kills, fails and counts system calls."""
+    return str(requires_program("strace", only="linux"))
 
 
 @pytest.fixture(scope="session")

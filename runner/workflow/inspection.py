@@ -99,16 +99,8 @@ def _tables_left_out(source: Source) -> tuple[str, ...]:
 
 def _left_out(source: Source, database: LiveDatabase | None, media: MediaRestoration | None) -> Iterator[Finding]:
     """What the backup leaves out because its profile said so, and how much of it is live."""
-    for table in _tables_left_out(source) if database is not None else ():
-        rows = None if database is None else database.counted.get(table)
-        text = msg("the table `{table}` was left out of the backup, so it comes back empty", table=table)
-        if rows is not None:
-            text = msg(
-                "the table `{table}` was left out of the backup, so it comes back empty; rows in it now: {rows}",
-                table=table,
-                rows=rows,
-            )
-        yield Finding("restore.left-out", text)
+    if database is not None:
+        yield from _emptied(_tables_left_out(source), database)
     if media is not None and source.exclude:
         files, size_bytes = media.count_excluded(source.exclude)
         text = msg(
@@ -117,4 +109,16 @@ def _left_out(source: Source, database: LiveDatabase | None, media: MediaRestora
             files=files,
             bytes=size_bytes,
         )
+        yield Finding("restore.left-out", text)
+
+
+def _emptied(tables: tuple[str, ...], database: LiveDatabase) -> Iterator[Finding]:
+    for table in tables:
+        text = msg("the table `{table}` was left out of the backup, so it comes back empty", table=table)
+        if table in database.counted:
+            text = msg(
+                "the table `{table}` was left out of the backup, so it comes back empty; rows in it now: {rows}",
+                table=table,
+                rows=database.counted[table],
+            )
         yield Finding("restore.left-out", text)

@@ -56,9 +56,14 @@ def clean_up(profile: Profile, state: ProfileState, journal: Journal, reporter: 
 def resume(profile: Profile, journal: Journal, reporter: Reporter) -> None:
     """Run `after_restore` once, where `before_restore` had begun; both halves are of one state by now."""
     if journal.has(Step.HOOKS) and not journal.has(Step.RESUMED):
-        context = HookContext(profile, Variant(journal.begin.variant), journal.begin.run_id, journal.begin.archive)
-        run_hooks(profile.hooks.after_restore, "after_restore", context, reporter)
-        journal.note(Step.RESUMED)
+        start_again(profile, journal, reporter)
+
+
+def start_again(profile: Profile, journal: Journal, reporter: Reporter) -> None:
+    """Run `after_restore`, and note that it was. Raises what it fails with."""
+    context = HookContext(profile, Variant(journal.begin.variant), journal.begin.run_id, journal.begin.archive)
+    run_hooks(profile.hooks.after_restore, "after_restore", context, reporter)
+    journal.note(Step.RESUMED)
 
 
 def resumed(profile: Profile, journal: Journal, reporter: Reporter) -> RunnerError | None:

@@ -35,7 +35,7 @@ from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.inspection import Circumstances, Confirm, Prepared, inspect
 from runner.workflow.keeping import mark_undone, prune_copies
 from runner.workflow.opening import RestoreRequest, opened_source
-from runner.workflow.pending import read_journal, refuse_while_swapping, resume, settle
+from runner.workflow.pending import read_journal, refuse_while_swapping, resume, settle, start_again
 from runner.workflow.references import missing_now
 from runner.workflow.shield import Shield
 from runner.workflow.sources import Source
@@ -202,12 +202,10 @@ def _after(plan: RestorePlan, error: BaseException) -> Iterator[None]:
 
 def _resume(plan: RestorePlan, journal: Journal, reporter: Reporter) -> RunnerError | None:
     """Both halves are in: `after_restore`. Its failure is told once the safety copies are made."""
-    context = HookContext(plan.profile, plan.variant, plan.names.run_id, journal.begin.archive)
     try:
-        run_hooks(plan.profile.hooks.after_restore, "after_restore", context, reporter)
+        start_again(plan.profile, journal, reporter)
     except RunnerError as error:
         return error
-    journal.note(Step.RESUMED)
     return None
 
 

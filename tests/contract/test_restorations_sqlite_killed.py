@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from runner.model.marks import Side
-from tests.requirements import requires_program
 from tests.sqlite_restores import MODES, NAMES, Restore, connect, content, make_database, make_restore
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -24,11 +23,6 @@ SEED = 20261122
 SAMPLE = 12
 NO_COPY = ", no copy"
 KINDS = (*MODES, f"delete{NO_COPY}", f"wal{NO_COPY}", "missing", "unreadable")
-
-
-@pytest.fixture
-def strace() -> str:
-    return str(requires_program("strace", only="linux"))
 
 
 def staged_restore(folder: Path, kind: str) -> Restore:

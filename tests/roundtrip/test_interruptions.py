@@ -28,11 +28,6 @@ SAMPLE = 2
 
 
 @pytest.fixture
-def strace() -> str:
-    return str(requires_program("strace", only="linux"))
-
-
-@pytest.fixture
 def other_disk(tmp_path: Path) -> "Path":
     """A folder on another file system than `tmp_path`, so that archives are copied and not renamed."""
     memory = Path("/dev/shm")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import requires_program
 from tests.restores import (
     Scene,
     assert_whole_after_recovery,
@@ -27,11 +26,6 @@ SEED = 20261124
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return sqlite_scene(tmp_path)
-
-
-@pytest.fixture
-def strace() -> str:
-    return str(requires_program("strace", only="linux"))
 
 
 def test_a_full_restore_and_its_undo_and_the_undo_of_that(scene: Scene) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import requires_program
 from tests.restores import Scene, assert_whole_after_recovery, counted_calls, sqlite_scene, strike
 
 RESTORE = ("restore", "app", "--yes")
@@ -13,11 +12,6 @@ RESTORE = ("restore", "app", "--yes")
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return sqlite_scene(tmp_path)
-
-
-@pytest.fixture
-def strace() -> str:
-    return str(requires_program("strace", only="linux"))
 
 
 def test_an_interruption_is_the_old_state_or_the_new_and_leaves_nothing(

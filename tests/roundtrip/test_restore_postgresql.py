@@ -19,7 +19,6 @@ from runner.workflow.keeping import prune_copies
 from tests.extract import described
 from tests.inside import profile_of
 from tests.projects import manifest_of, postgresql_project
-from tests.requirements import requires_program
 from tests.restores import (
     PostgresqlScene,
     assert_whole_after_recovery,
@@ -54,11 +53,6 @@ def make_scene(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Postg
 @pytest.fixture
 def scene(make_scene: Callable[..., PostgresqlScene]) -> PostgresqlScene:
     return make_scene()
-
-
-@pytest.fixture
-def strace() -> str:
-    return str(requires_program("strace", only="linux"))
 
 
 def test_a_full_restore_and_its_undo_and_the_undo_of_that(scene: PostgresqlScene) -> None:

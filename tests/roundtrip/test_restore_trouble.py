@@ -26,11 +26,6 @@ INODES = 2000
 
 
 @pytest.fixture
-def strace() -> str:
-    return str(requires_program("strace", only="linux"))
-
-
-@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system that a test can make smaller and larger."""
     requires_program("mount", only="linux")
