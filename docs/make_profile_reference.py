@@ -41,7 +41,8 @@ password: {command: [pass, show, school]}    # what a program prints: an argumen
 ```
 
 It is read at the moment a step needs it, handed on by the environment, and never by an argument list. Plans, logs,
-errors and manifests do not hold it. A dry run reads no secret.
+errors and manifests do not hold it. `runner apply --dry-run` reads no
+secret; `runner restore --dry-run` looks at the server, and needs those of the database.
 """
 
 

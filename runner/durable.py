@@ -62,6 +62,12 @@ def append_line(path: Path, line: bytes) -> None:
         flush_file(file)
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file that may be there. Where it is not, its disk is asked nothing: it may be read-only, or gone."""
+    if os.path.lexists(path):
+        path.unlink(missing_ok=True)
+
+
 def move_into_place(source: Path, target: Path) -> None:
     """Give a complete, flushed file its final name in one step, on one file system.
 
@@ -95,14 +101,21 @@ def same_file_system(first: Path, second: Path) -> bool:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create `folder` and what is missing above it, mode 0700; an existing one is left as it is."""
+    """Create `folder` and what is missing above it, mode 0700; an existing one is left as it is. Raises OSError."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove `folder` and all below it, even while another process adds to it (a dying pg_dump does)."""
+    """Remove `folder` and all below it, even while another process adds to it (a dying pg_dump does).
+
+    What cannot be there (something above it is a file, or its disk is not connected) needs no removal.
+    """
+    if not os.path.lexists(folder):
+        return
     doomed = folder.with_name(f"{folder.name}.removed")
     try:
         folder.rename(doomed)  # what is still being added is looked for under the old name, and is not made

@@ -15,7 +15,7 @@ import msgspec
 from runner.durable import append_line, flush_folder
 from runner.errors import RecoveryNeeded
 from runner.messages import msg
-from runner.model.marks import DatabaseMarks, MediaMarks, RunNames
+from runner.model.marks import DatabaseMarks, MediaMarks, PostgresqlMarks, RunNames
 
 FORMAT_VERSION = 1
 
@@ -136,6 +136,18 @@ class Journal:
     def swap_began(self) -> bool:
         """Whether anything live may have been touched."""
         return self.has(Step.SWAP)
+
+    @property
+    def things(self) -> str:
+        """What is there besides the live state, by name, for a person who has to decide."""
+        names: list[str] = []
+        if isinstance(self.database, PostgresqlMarks):
+            names += [self.database.staged_name, self.database.replaced_name]
+        elif self.database is not None:
+            names += [self.database.staged, *filter(None, [self.database.kept])]
+        if self.media is not None:
+            names += [self.media.staged, self.media.replaced]
+        return ", ".join(names)
 
     def note(self, step: Step) -> None:
         """Announce a step; it is on the disk when this returns. Raises OSError."""

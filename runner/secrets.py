@@ -1,8 +1,9 @@
 """Turns a reference to a secret into its value, at the moment a step needs it."""
 
 import os
+from collections.abc import Iterable
 
-from runner.errors import ConfigurationInvalid, StepFailed
+from runner.errors import ConfigurationInvalid, RunnerError, StepFailed, raise_all
 from runner.messages import Message, msg
 from runner.model.secret import CommandSecret, EnvironmentSecret, FileSecret, Secret, SecretReference
 from runner.process import run
@@ -14,6 +15,18 @@ def resolve(reference: SecretReference) -> Secret:
     if "\0" in value or any("\udc80" <= character <= "\udcff" for character in value):
         raise _missing(reference, msg("what is there is no text in UTF-8; write it again"))
     return Secret(value.removesuffix("\n").removesuffix("\r"))
+
+
+def need_all(references: Iterable[SecretReference | None]) -> None:
+    """Raises ConfigurationInvalid for each one that is not there, all at once. A `command` is not run for this."""
+    missing: list[RunnerError] = []
+    for reference in references:
+        if isinstance(reference, EnvironmentSecret | FileSecret):
+            try:
+                resolve(reference)
+            except ConfigurationInvalid as error:
+                missing.append(error)
+    raise_all(missing)
 
 
 def _read(reference: SecretReference) -> str:

@@ -16,7 +16,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -95,8 +95,10 @@ class Replaced(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `database` and `media` None: that half was not replaced, was not there before, or its copy is gone or not wanted.
     `created`: the restore made the database, so there is nothing to go back to. `media_created`: it made the media
-    root, so an empty one is what to go back to. `number` counts the restores of a profile: which one is the last must
-    not hang on a clock.
+    root, so an empty one is what to go back to. `unreadable`: what it replaced was no database. `number` counts the
+    restores of a profile: which one is the last must not hang on a clock. Paths are absolute here; on the disk those
+    inside the project are relative to it, so that a project and its safety copies move together. `home`: the state
+    folder of the project that wrote this.
     """
 
     run_id: str
@@ -109,8 +111,10 @@ class Replaced(msgspec.Struct, frozen=True, omit_defaults=True):
     exclude: tuple[str, ...] = ()
     created: bool = False
     media_created: bool = False
+    unreadable: bool = False
     undone_by: str | None = None
     number: int = 0
+    home: str | None = None
 
 
 class Workspace:
@@ -219,7 +223,8 @@ class ProfileState:
         """Write down, or write anew, what a restore replaced. Raises OSError."""
         folder = self._folder / "replaced"
         make_private_folder(folder)
-        replace_atomically(folder / f"{replaced.run_id}.json", msgspec.json.encode(replaced) + b"\n")
+        written = _at_places(msgspec.structs.replace(replaced, home=str(self._folder)), self._inside)
+        replace_atomically(folder / f"{replaced.run_id}.json", msgspec.json.encode(written) + b"\n")
 
     def forget_replaced(self, run_id: str) -> None:
         """The safety copies of that run are gone. Raises OSError."""
@@ -230,8 +235,48 @@ class ProfileState:
         found: list[Replaced] = []
         for path in sorted((self._folder / "replaced").glob("*.json")):
             with suppress(OSError, msgspec.MsgspecError, UnicodeError):
-                found.append(msgspec.json.decode(path.read_bytes(), type=Replaced))
+                read = msgspec.json.decode(path.read_bytes(), type=Replaced)
+                found.append(_at_places(read, lambda place: str(self._state.parent / place)))
         return sorted(found, key=lambda replaced: replaced.number)
+
+    def home_of(self, replaced: Replaced) -> str | None:
+        """The project that these safety copies belong to, when this one is a copy of it; None when they are its own.
+
+        A copied project holds copies of what lies inside it; what lies elsewhere is still the first one's.
+        """
+        if replaced.home is None or _same_folder(Path(replaced.home), self._folder):
+            return None
+        if not (Path(replaced.home) / "replaced" / f"{replaced.run_id}.json").is_file():
+            return None  # it was moved, and is here
+        on_server = isinstance(replaced.database, KeptOnServer)
+        outside = any(self._inside(place) == place for place in _places(replaced))
+        return replaced.home if on_server or outside else None
+
+    def _inside(self, place: str) -> str:
+        """Relative to the project, where it lies inside."""
+        project = self._state.parent
+        return Path(place).relative_to(project).as_posix() if Path(place).is_relative_to(project) else place
+
+
+def _places(replaced: Replaced) -> list[str]:
+    database = replaced.database
+    kept = [database.path] if isinstance(database, KeptDump | KeptFile) else []
+    return kept + ([] if replaced.media is None else [replaced.media])
+
+
+def _at_places(replaced: Replaced, place: Callable[[str], str]) -> Replaced:
+    """The same record with another way to write its paths."""
+    database = replaced.database
+    if isinstance(database, KeptDump | KeptFile):
+        database = msgspec.structs.replace(database, path=place(database.path))
+    media = None if replaced.media is None else place(replaced.media)
+    return msgspec.structs.replace(replaced, database=database, media=media)
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return one.samefile(other)
+    return one == other
 
 
 def _lines(path: Path, kind: type[_Line]) -> list[_Line]:

@@ -53,9 +53,9 @@ def _there_and_back(settings: Settings, project: SampleProject) -> Outcome:
     )
     restored = restore_outcome(settings, PROFILE_NAME, "latest", options)
     came_back = _state(project)
-    undone = undo_outcome(settings, PROFILE_NAME, None, yes=True)
+    undone = undo_outcome(settings, PROFILE_NAME, None, yes=True, dry_run=False)
     bad_again = _state(project)
-    redone = undo_outcome(settings, PROFILE_NAME, None, yes=True)
+    redone = undo_outcome(settings, PROFILE_NAME, None, yes=True, dry_run=False)
     stays = _state(project)
     lines = (
         *wrapped(f"A bad day: {damaged} are left.", "  "),

@@ -62,8 +62,8 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 3 done with warnings, 10 configuration, 11 locked, 12 destination, 13 integrity, "
-    "14 a step failed, 15 refused, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 done with warnings, 10 configuration, 11 locked, "
+    "12 destination, 13 integrity, 14 a step failed, 15 refused, 16 an interrupted restore waits, 130 interrupted.",
 )
 @click.version_option(__version__, "--version", prog_name="runner")
 @click.option(

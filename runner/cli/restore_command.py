@@ -35,8 +35,9 @@ def command(settings: Settings, /, profile: str, archive: str, **options: object
       runner restore school ./school_backup_20260108_110353.zip --variant media-only --yes
 
     Exit codes: 0 done, 2 no such profile or archive, 3 done with warnings, 10 invalid configuration, 11 another run
-    holds the lock, 13 the archive is damaged or hostile, 14 a step failed and nothing was changed, 15 refused or not
-    confirmed, 16 interrupted in its swap: `runner recover`, 130 interrupted, everything put back.
+    holds the lock, 12 a destination cannot be read, 13 the archive is damaged or hostile, 14 a step failed (nothing was
+    changed, unless it says that the restored state is in), 15 refused or not confirmed, 16 interrupted in its swap:
+    `runner recover`, 130 interrupted, everything put back.
     """
 
     def work() -> Outcome:

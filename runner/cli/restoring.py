@@ -2,8 +2,8 @@
 
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -16,17 +16,18 @@ from runner.cli.progress import reporter
 from runner.cli.run import Outcome, tell
 from runner.cli.settings import Settings
 from runner.cli.text import count_text, finding_lines, size_text, wrapped
-from runner.errors import ExitCode, Finding, Refused
+from runner.databases.base import LiveDatabase
+from runner.errors import ExitCode, Finding, Refused, UsageError
 from runner.messages import msg
 from runner.model.marks import RunNames
 from runner.model.profile import Variant
 from runner.model.report import RecoverReport, RestoreReport
 from runner.workflow.choosing import Wanted
-from runner.workflow.inspection import Confirm, Question
+from runner.workflow.inspection import Confirm, Prepared, Question
 from runner.workflow.opening import RestoreRequest
 from runner.workflow.recover import Direction, recover
-from runner.workflow.restore import examine, restore
-from runner.workflow.undo import undo
+from runner.workflow.restore import NotStartedAgain, examine, restore
+from runner.workflow.undo import examine_undo, undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +61,53 @@ def restore_outcome(settings: Settings, name: str, archive: str, options: Restor
         safety_copy=not options.no_safety_copy,
         trust_sql=options.trust_sql,
     )
+    confirm = _confirmation(name, yes=options.yes, keeps=not options.no_safety_copy)
     with reporter(settings) as report:
         if options.dry_run:
-            prepared = examine(request, report)
-            lines = (*restore_plan_lines(prepared.plan), "", *_question_lines(prepared.question))
-            data = {"plan": restore_plan_data(prepared.plan), "replaces": _question_data(prepared.question)}
-            code = ExitCode.REFUSED if prepared.errors else ExitCode.DONE
-            warnings = (*prepared.question.foreign, *prepared.question.warnings, *prepared.question.lost)
-            return Outcome(data, lines, warnings, prepared.errors, code)
-    with reporter(settings) as report:
-        done = restore(request, _confirmation(name, yes=options.yes, keeps=not options.no_safety_copy), report)
-    return _restored(done)
+            return _examined(examine(request, report))
+        return _outcome(lambda: _restored(restore(request, confirm, report)))
 
 
-def undo_outcome(settings: Settings, name: str, run_id: str | None, *, yes: bool) -> Outcome:
+def undo_outcome(settings: Settings, name: str, run_id: str | None, *, yes: bool, dry_run: bool) -> Outcome:
     """Raises RunnerError."""
     profile = load_profile(settings, name)
     names = _new_names(datetime.now().astimezone())
+    confirm = _confirmation(name, yes=yes, keeps=True)
     with reporter(settings) as report:
-        done = undo(profile, run_id, names, _confirmation(name, yes=yes, keeps=True), report)
-    return _restored(done)
+        if dry_run:
+            return _examined(examine_undo(profile, run_id, names, report))
+        return _outcome(lambda: _restored(undo(profile, run_id, names, confirm, report)))
 
 
-def recover_outcome(settings: Settings, name: str, direction: str | None) -> Outcome:
+def recover_outcome(settings: Settings, name: str, *, forward: bool, back: bool) -> Outcome:
     """Raises RunnerError."""
+    if forward and back:
+        raise UsageError(
+            msg("`--forward` and `--back` cannot both be wanted"),
+            hint=msg("run `runner recover {profile}` first: it says whether a choice is needed", profile=name),
+        )
+    direction: Direction | None = "forward" if forward else "back" if back else None
     profile = load_profile(settings, name)
     with reporter(settings) as report:
-        done = recover(profile, cast("Direction | None", direction), report)
-    return Outcome(
-        {"recovery": _recovery_data(done)}, tuple(_recovery_lines(done)), done.warnings, tells_warnings=False
-    )
+        return _outcome(lambda: _recovered(recover(profile, direction, report)))
+
+
+def _outcome(work: Callable[[], Outcome]) -> Outcome:
+    """What was done is told also where the application could not be started again."""
+    try:
+        return work()
+    except NotStartedAgain as error:
+        done = error.report
+        told = _restored(done) if isinstance(done, RestoreReport) else _recovered(done)
+        return replace(told, errors=error.findings, exit_code=error.exit_code)
+
+
+def _examined(prepared: Prepared) -> Outcome:
+    lines = (*restore_plan_lines(prepared.plan), "", *_question_lines(prepared.question))
+    data = {"plan": restore_plan_data(prepared.plan), "replaces": _question_data(prepared.question)}
+    code = ExitCode.REFUSED if prepared.errors else ExitCode.DONE
+    warnings = (*prepared.question.foreign, *prepared.question.warnings, *prepared.question.lost)
+    return Outcome(data, lines, warnings, prepared.errors, code)
 
 
 def _new_names(now: datetime) -> RunNames:
@@ -129,7 +147,7 @@ def _question_lines(question: Question) -> Iterator[str]:
     live = question.database
     if live is not None:
         if live.exists:
-            rows = f"{'' if live.rows_are_exact else 'about '}{count_text(live.rows, 'row', 'rows')}"
+            rows = _rows_text(live)
             tables = count_text(live.tables, "table", "tables")
             text = f"  database: {size_text(live.size_bytes)}, {tables}, {rows}{_changed(live.newest_change)}"
             yield from wrapped(text, "    ")
@@ -147,6 +165,12 @@ def _question_lines(question: Question) -> Iterator[str]:
     yield from wrapped(f"  safety copy: {_kept_text(question)}", "    ")
     for note in question.notes:
         yield from wrapped(f"  {note.message}", "    ")
+
+
+def _rows_text(live: LiveDatabase) -> str:
+    if live.rows is None:
+        return "rows never counted by the server"
+    return f"{'' if live.rows_are_exact else 'about '}{count_text(live.rows, 'row', 'rows')}"
 
 
 def _kept_text(question: Question) -> str:
@@ -202,6 +226,7 @@ def _restored(done: RestoreReport) -> Outcome:
             "kept_database": done.kept_database,
             "kept_media": done.kept_media,
             "duration_seconds": round(done.duration_seconds, 3),
+            "can_be_undone": done.no_undo is None,
             "lost": [str(finding) for finding in done.lost],
         }
     }
@@ -218,8 +243,15 @@ def _restored_lines(done: RestoreReport) -> Iterator[str]:
         if place is not None:
             yield from wrapped(f"  what it replaced: {place}", "    ")
     yield from wrapped(f"  {done.duration_seconds:.1f} s, run {done.run_id}", "    ")
-    if done.kept_database is not None or done.kept_media is not None:
+    if done.no_undo is None:
         yield from wrapped(f"  `runner undo {done.profile}` takes it back", "    ")
+    else:
+        yield from wrapped(f"  `runner undo` cannot take it back: {done.no_undo}", "    ")
+
+
+def _recovered(done: RecoverReport) -> Outcome:
+    data = {"recovery": _recovery_data(done)}
+    return Outcome(data, tuple(_recovery_lines(done)), done.warnings, tells_warnings=False)
 
 
 def _recovery_lines(done: RecoverReport) -> Iterator[str]:

@@ -46,20 +46,24 @@ def check(root: Root, selection: Sequence[str] = (), *, environ: Mapping[str, st
     problems: list[Problem] = []
     profiles: list[Profile] = []
     unset: list[Problem] = []
+    told: dict[tuple[str, int, int], Problem] = {}  # one clash a place: what defaults say is said of every profile
     for project, files in _chosen(root, selection).items():
         if not files:
             problems.append(_no_profile(project))
         candidates = {file: project.candidate(file, environ) for file in dict.fromkeys((*project.files, *files))}
         for file in files:
             candidate = candidates[file]
-            others = [each for other, each in candidates.items() if other not in files or other < file]
-            found = [*project.misnamed(file), *_own_problems(candidate), *_clashes(candidate, others)]
-            problems += found
-            if not found:
+            others = [each for other, each in candidates.items() if other != file]
+            own = [*project.misnamed(file), *_own_problems(candidate)]
+            shared = _clashes(candidate, others)
+            problems += own
+            for problem in shared:
+                told.setdefault((problem.file, problem.line, problem.column), problem)
+            if not (own or shared):
                 profile, missing = build(candidate)
                 profiles.append(profile)
                 unset += missing
-    return Checked(in_order(problems), tuple(profiles), in_order(unset))
+    return Checked(in_order([*problems, *told.values()]), tuple(profiles), in_order(unset))
 
 
 def all_names(root: Root) -> tuple[str, ...]:

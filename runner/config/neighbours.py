@@ -1,6 +1,6 @@
 """The rules between two profiles: what one of them restores or deletes must not be another's.
 
-A clash is reported once, in the profile that is being checked; where both are, in the later one by name.
+A clash is a problem of both: neither can be run, whichever is asked for.
 """
 
 from collections.abc import Iterator

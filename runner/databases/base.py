@@ -66,6 +66,7 @@ class Capture(Protocol):
 @dataclass(frozen=True, slots=True)
 class LiveDatabase:
     """What a restore would replace, for the person who confirms it. `rows` may be an estimate of the server's.
+    None: the server has never counted them.
 
     `newest_change` is aware, None where nobody can tell; `sessions` names who is connected, this run left out.
     `counted`: the exact rows of the tables that were asked for, as far as they are there and may be read.
@@ -74,7 +75,7 @@ class LiveDatabase:
     exists: bool
     size_bytes: int = 0
     tables: int = 0
-    rows: int = 0
+    rows: int | None = 0
     rows_are_exact: bool = False
     newest_change: datetime | None = None
     sessions: tuple[str, ...] = ()

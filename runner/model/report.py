@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.errors import Finding
+from runner.messages import Message
 from runner.model.manifest import Manifest
 
 
@@ -31,7 +32,10 @@ class BackupReport:
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """The result of `restore` and `undo`: what was put back, and where the state that it replaced is kept."""
+    """The result of `restore` and `undo`: what was put back, and where the state that it replaced is kept.
+
+    `no_undo`: why it cannot be taken back; None where it can.
+    """
 
     profile: str
     command: str
@@ -41,6 +45,7 @@ class RestoreReport:
     kept_database: str | None
     kept_media: str | None
     duration_seconds: float
+    no_undo: Message | None = None
     lost: tuple[Finding, ...] = ()
     warnings: tuple[Finding, ...] = ()
 

@@ -29,7 +29,7 @@ def plan_restore(profile: Profile, offered: Variant, wish: RestoreWish, names: R
         variant for variant in profile.restore.variants if _within(variant, offered) and profile.serves(variant)
     ]
     if chosen not in possible:
-        raise _refused(profile, offered, chosen, possible)
+        raise _refused(profile, offered, chosen, possible, wish)
     database, media = _kept(profile, chosen, names) if wish.safety_copy else (None, None)
     steps = tuple(_steps(profile, chosen, wish, names))
     return RestorePlan(profile, wish.command, chosen, names, wish.source, steps, wish.safety_copy, database, media)
@@ -48,8 +48,19 @@ def _within(variant: Variant, offered: Variant) -> bool:
     return (offered.has_database or not variant.has_database) and (offered.has_media or not variant.has_media)
 
 
-def _refused(profile: Profile, offered: Variant, chosen: Variant, possible: list[Variant]) -> Refused:
-    if chosen not in profile.restore.variants:
+def _refused(
+    profile: Profile, offered: Variant, chosen: Variant, possible: list[Variant], wish: RestoreWish
+) -> Refused:
+    where = str(profile.source)
+    if chosen not in profile.restore.variants and wish.variant is None and wish.command == "restore":
+        message = msg(
+            "this archive holds a `{offered}` backup, and the profile `{profile}` does not allow a `{variant}` restore",
+            offered=offered.value,
+            profile=profile.name,
+            variant=chosen.value,
+        )
+        where = wish.source
+    elif chosen not in profile.restore.variants:
         message = msg(
             "the profile `{profile}` does not allow a `{variant}` restore", profile=profile.name, variant=chosen.value
         )
@@ -59,6 +70,7 @@ def _refused(profile: Profile, offered: Variant, chosen: Variant, possible: list
             offered=offered.value,
             variant=chosen.value,
         )
+        where = wish.source
     else:
         message = msg(
             "the profile `{profile}` has no {part}, so a `{variant}` restore has no target",
@@ -69,9 +81,11 @@ def _refused(profile: Profile, offered: Variant, chosen: Variant, possible: list
     if possible:
         options = ", ".join(f"`--variant {variant.value}`" for variant in possible)
         hint = msg("allowed and possible here: {options}", options=options)
+    elif wish.command == "undo":
+        hint = msg("add `{variant}` to `restore.variants` in the profile", variant=chosen.value)
     else:
         hint = msg("choose another archive, or extend `restore.variants` in the profile")
-    return Refused(message, where=str(profile.source), hint=hint)
+    return Refused(message, where=where, hint=hint)
 
 
 def _kept(profile: Profile, variant: Variant, names: RunNames) -> tuple[Path | None, Path | None]:

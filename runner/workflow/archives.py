@@ -185,6 +185,8 @@ def damaged(
             profile=profile.name,
             wanted=good.destination.locate(good.name) if is_copy else good.name,
         )
+    if error.damage and error.hint is not None:
+        hint = msg("{others}; {this}", others=hint, this=error.hint)
     return ArchiveDamaged(error.message, error.damage, where=error.where, hint=hint)
 
 

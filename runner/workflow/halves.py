@@ -89,7 +89,7 @@ class Halves:
 
     def announce_swap(self) -> None:
         """The last thing that may fail without a trace: a place for the safety copy, and the word in the journal."""
-        if self._database is not None and self._kept_database is not None:
+        if self._database is not None and self._kept_database is not None and not self._created():
             make_private_folder(self._kept_database.parent)
         self._journal.note(Step.SWAP)
 
@@ -134,7 +134,7 @@ class Halves:
             raise StepFailed(
                 msg(
                     "nobody can tell which state the database is in, so nothing was touched: {things}",
-                    things=describe(self._journal),
+                    things=self._journal.things,
                 ),
                 where=self._database.label,
                 hint=self._way_out(),
@@ -178,6 +178,7 @@ class Halves:
             archive=self._begin.archive,
             exclude=self._begin.exclude,
             created=self._created(),
+            unreadable=isinstance(self._journal.database, SqliteMarks) and not self._journal.database.readable,
             media_created=self._journal.media is not None and self._journal.media.live_inode is None,
             number=1 + max((each.number for each in earlier), default=0),
         )
@@ -191,7 +192,7 @@ class Halves:
         return record
 
     def _forward(self) -> None:
-        if self._database is None or self._database.has_door:
+        if self._database is None or self._has_door:
             self._swap_database()
             self._swap_media()
         else:
@@ -226,10 +227,7 @@ class Halves:
                     "the restore stopped in the middle of its swap and could not be taken back: {reason}", reason=failed
                 ),
                 where=self._profile.name,
-                hint=msg(
-                    "mend what stopped it, then run `runner recover {profile}`; until then the database stays closed",
-                    profile=self._profile.name,
-                ),
+                hint=self._mend_first(),
             )
             raise SeveralFailed((waiting, error) if isinstance(error, RunnerError) else (waiting,)) from None
 
@@ -304,7 +302,20 @@ class Halves:
     def _may_have_been_used(self) -> bool:
         """Whether an application could reach the new media: not behind a closed door, nor if they are an old root."""
         adopted = self._journal.media is not None and self._journal.media.origin is not None
-        return not adopted and not (self._database is not None and self._database.has_door)
+        return not adopted and not self._has_door
+
+    @property
+    def _has_door(self) -> bool:
+        return self._database is not None and self._database.has_door
+
+    def _mend_first(self) -> Message:
+        profile = self._profile.name
+        if self._has_door:
+            return msg(
+                "mend what stopped it, then run `runner recover {profile}`; until then the database stays closed",
+                profile=profile,
+            )
+        return msg("mend what stopped it, then run `runner recover {profile}`", profile=profile)
 
     def _way_out(self) -> Message:
         """What a person can do where nobody can tell which state the database is in."""
@@ -378,15 +389,3 @@ _TITLES = {
 
 def _advance(reporter: Reporter, action: Action) -> Callable[[int], object]:
     return lambda amount: reporter(StageAdvanced(action, amount))
-
-
-def describe(journal: Journal) -> str:
-    """What is there, by name, for a person who has to decide."""
-    names: list[str] = []
-    if isinstance(journal.database, PostgresqlMarks):
-        names += [journal.database.staged_name, journal.database.replaced_name]
-    elif journal.database is not None:
-        names += [journal.database.staged, *filter(None, [journal.database.kept])]
-    if journal.media is not None:
-        names += [journal.media.staged, journal.media.replaced]
-    return ", ".join(names)

@@ -1,7 +1,9 @@
 """What a restore is about to do, looked at before anything is touched: the question for a person, and the refusals."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from runner.databases.base import LiveDatabase, Restoration
 from runner.errors import Finding
@@ -72,6 +74,8 @@ def inspect(plan: RestorePlan, source: Source, halves: Halves, circumstances: Ci
         checked = halves.media.preflight(source.media_paths(), source.media_bytes())
         errors += checked.errors
         warnings += checked.warnings
+    if (database is not None and database.exists) or (media is not None and media.exists):
+        errors += _no_place(plan.kept_database or plan.kept_media)
     notes = tuple(_left_out(source, database, halves.media))
     foreign = tuple(finding for finding in found if finding.code == "restore.foreign")
     question = Question(plan, database, media, foreign, tuple(warnings), circumstances.lost, notes)
@@ -88,6 +92,23 @@ def _not_kept(plan: RestorePlan, database: Restoration) -> Iterator[Finding]:
             database.label,
             msg("set `restore.safety_copy.database: dump`, or name a role in `restore.admin` that may make databases"),
         )
+
+
+def _no_place(copy: Path | None) -> Iterator[Finding]:
+    """The folder of the safety copies, looked at before anything is touched: no swap may fail for the want of it."""
+    if copy is None:
+        return
+    folder = copy.parent
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        message = msg("the safety copy cannot be put there: `{path}` is not a folder", path=there)
+        hint = msg("set `restore.safety_copy.path` to a folder, or move that file away")
+    elif not os.access(there, os.W_OK | os.X_OK):
+        message = msg("the safety copy cannot be put there: `{path}` cannot be written to", path=there)
+        hint = msg("check its permissions and whether its disk is read-only, or set another `restore.safety_copy.path`")
+    else:
+        return
+    yield Finding("preflight.safety-copy", message, str(folder), hint)
 
 
 def _tables_left_out(source: Source) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from runner.durable import (
     flush_file,
     flush_folder,
     make_private_folder,
+    remove_file,
     remove_tree,
     replace_atomically,
 )
@@ -90,13 +91,13 @@ def remove_kept(target: Path | None, names: RunNames) -> None:
     if target.is_dir():
         remove_tree(target)
     else:
-        target.unlink(missing_ok=True)
-    _record_of(target).unlink(missing_ok=True)
+        remove_file(target)
+    remove_file(_record_of(target))
 
 
 def prune_copies(profile: Profile, state: ProfileState, now: datetime) -> list[str]:
     """Remove the safety copies whose time has come; returns what was removed. Raises OSError, RunnerError."""
-    records = {record.run_id: record for record in state.replaced()}
+    records = {record.run_id: record for record in state.replaced() if state.home_of(record) is None}
     copies = [_copy_of(record) for record in records.values() if record.database is not None or record.media]
     target = undo_target(state)
     removed: list[str] = []

@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.errors import ArchiveDamaged, Finding
+from runner.errors import ArchiveDamaged, Finding, Refused
 from runner.events import Logged, Reporter
 from runner.messages import msg
 from runner.model.manifest import PostgresqlRecord
 from runner.model.marks import RunNames
+from runner.model.plan import RestorePlan
 from runner.model.profile import PostgresqlConfig, Profile, Variant
+from runner.planning.restore import RestoreWish, plan_restore
+from runner.state import ProfileState
 from runner.workflow.archives import (
     Checked,
     Opened,
@@ -21,8 +24,10 @@ from runner.workflow.archives import (
     record_verification,
     verify_opened,
 )
+from runner.workflow.catalogue import list_archives
 from runner.workflow.choosing import Wanted
 from runner.workflow.incoming import inspect_opened, survey_opened
+from runner.workflow.inspection import Circumstances
 from runner.workflow.sources import ArchiveSource
 
 
@@ -38,6 +43,9 @@ class RestoreRequest:
     accept_damage: bool = False
     safety_copy: bool = True
     trust_sql: bool = False
+
+
+_ACCEPT = msg("`--accept-damage` restores what is left of this one, and lists what is lost")
 
 
 @contextmanager
@@ -58,14 +66,37 @@ def opened_source(
                     msg("the archive is damaged; places that differ: {count}", count=len(checked.damage)),
                     checked.damage,
                     where=checked.location,
+                    hint=None if checked.legacy else _ACCEPT,
                 )
                 if not request.accept_damage:
                     raise error
                 skip, lost = _accepted(request, opened)
-            foreign = _foreign(request.profile, opened)
-            yield ArchiveSource(opened, skip), (*checked.warnings, *foreign), lost
+            odd = (*checked.warnings, *_damaged_places(request.profile, checked), *_foreign(request.profile, opened))
+            yield ArchiveSource(opened, skip), odd, lost
     except ArchiveDamaged as error:
         raise damaged(request.profile, request.now, found, error, reporter) from None
+
+
+def planned(request: RestoreRequest, source: ArchiveSource) -> RestorePlan:
+    """The plan of a restore. Raises Refused, with the newest archive that could serve the wish, where there is one."""
+    wish = RestoreWish("restore", source.label, request.variant, request.safety_copy)
+    try:
+        return plan_restore(request.profile, source.offered, wish, request.names)
+    except Refused as error:
+        raise _with_another(error, request, wish) from None
+
+
+def circumstances_of(
+    request: RestoreRequest,
+    plan: RestorePlan,
+    source: ArchiveSource,
+    found: tuple[Finding, ...],
+    lost: tuple[Finding, ...],
+) -> Circumstances:
+    """What the preflight has to know: `found` with the half that nobody left out by name, and whose SQL it is."""
+    state = ProfileState(request.profile.state, request.profile.name)
+    trusted = request.trust_sql or (source.archive_id is not None and state.has_made(source.archive_id))
+    return Circumstances(trusted, (*found, *_left_as_it_is(request, plan, source)), lost)
 
 
 def _accepted(request: RestoreRequest, opened: Opened) -> tuple[frozenset[str], tuple[Finding, ...]]:
@@ -81,6 +112,51 @@ def _accepted(request: RestoreRequest, opened: Opened) -> tuple[frozenset[str], 
                 hint=msg("restore the other half alone with `--variant`, or take another archive"),
             )
     return damage.skip, damage.lost
+
+
+def _damaged_places(profile: Profile, checked: Checked) -> Iterator[Finding]:
+    """Damage that was accepted, also where nothing of the application is lost with it."""
+    if not checked.damage:
+        return
+    message = msg(
+        "damage that was accepted: {count} places of the archive, the first of them: {first}",
+        count=len(checked.damage),
+        first=checked.damage[0].message,
+    )
+    hint = msg("`runner verify {profile} {name}` lists them all", profile=profile.name, name=checked.name)
+    yield Finding("restore.damage", message, checked.location, hint)
+
+
+def _left_as_it_is(request: RestoreRequest, plan: RestorePlan, source: ArchiveSource) -> Iterator[Finding]:
+    """The half that the archive does not hold, unless a person left it out by name."""
+    if request.variant is not None or plan.variant is plan.profile.natural_variant:
+        return
+    hint = msg("say `--variant {variant}` if that is what you want", variant=plan.variant.value)
+    if plan.variant is Variant.DB_ONLY:
+        message = msg("the archive holds no media, so those of `{profile}` stay as they are", profile=plan.profile.name)
+    else:
+        message = msg("the archive holds no database, so that of `{profile}` stays", profile=plan.profile.name)
+    yield Finding("restore.one-half", message, source.label, hint)
+
+
+def _with_another(error: Refused, request: RestoreRequest, wish: RestoreWish) -> Refused:
+    """`error`, with the newest archive that could serve the wish, where there is one; none is taken unasked."""
+    for listed in list_archives(request.profile, request.now).archives:
+        if listed.marks or listed.variant is None:
+            continue
+        try:
+            plan_restore(request.profile, Variant(listed.variant), wish, request.names)
+        except (Refused, ValueError):
+            continue
+        hint = msg(
+            "{hint}; the newest that would do: `runner restore {profile} {name}{variant}`",
+            hint=error.hint,
+            profile=request.profile.name,
+            name=listed.name,
+            variant="" if request.variant is None else f" --variant {request.variant.value}",
+        )
+        return Refused(error.message, where=error.where, hint=hint)
+    return error
 
 
 def _note_verification(profile: Profile, opened: Opened, checked: Checked, reporter: Reporter) -> None:

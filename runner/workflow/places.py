@@ -11,6 +11,7 @@ from runner.errors import RecoveryNeeded
 from runner.messages import msg
 from runner.model.marks import DatabaseMarks, PostgresqlMarks, RunNames, SqliteMarks
 from runner.model.profile import DatabaseConfig, DestinationConfig, PostgresqlConfig, Profile, SqliteConfig
+from runner.secrets import need_all
 
 
 def open_capture(config: DatabaseConfig, workspace: Path, timestamp: str) -> AbstractContextManager[Capture]:
@@ -31,12 +32,17 @@ def open_capture(config: DatabaseConfig, workspace: Path, timestamp: str) -> Abs
 def open_restoration(
     profile: Profile, names: RunNames, marks: DatabaseMarks | None, kept: Path | None, workspace: Path
 ) -> Restoration:
-    """The way back of a profile's database; `marks` as another process noted them, None for a new restore."""
+    """The way back of a profile's database; `marks` as another process noted them, None for a new restore.
+
+    Raises ConfigurationInvalid for each secret that it will need and that is not there.
+    """
     match profile.database, marks:
         case PostgresqlConfig() as config, (PostgresqlMarks() | None) as noted:
             from runner.databases import postgresql
 
-            return postgresql.open_restoration(config, profile.restore.admin, names, noted, workspace)
+            admin = profile.restore.admin
+            need_all((config.password, None if admin is None else admin.password))
+            return postgresql.open_restoration(config, admin, names, noted, workspace)
         case SqliteConfig() as config, (SqliteMarks() | None) as noted:
             from runner.databases import sqlite
 

@@ -6,7 +6,7 @@ the file system, never guessed from the journal.
 
 from typing import Literal
 
-from runner.errors import Finding, RecoveryNeeded, WorkspaceFailed
+from runner.errors import Finding, RecoveryNeeded, RunnerError, WorkspaceFailed
 from runner.events import Logged, Reporter
 from runner.journal import Journal, Step
 from runner.messages import msg
@@ -14,9 +14,10 @@ from runner.model.marks import Side
 from runner.model.profile import Profile
 from runner.model.report import RecoverReport
 from runner.state import ProfileState
-from runner.workflow.halves import Halves, describe
+from runner.workflow.halves import Halves
 from runner.workflow.keeping import mark_undone
 from runner.workflow.pending import clean_up, read_journal, resumed, workspace_of
+from runner.workflow.restore import NotStartedAgain, clean_work
 from runner.workflow.shield import Shield
 
 Direction = Literal["forward", "back"]
@@ -29,7 +30,7 @@ def recover(profile: Profile, forced: Direction | None, reporter: Reporter) -> R
         journal = read_journal(state)
         if journal is None:
             state.journal_path.unlink(missing_ok=True)  # cut short in its very first line: nothing was done
-            _clean_work(state, reporter)
+            clean_work(state, reporter)
             return RecoverReport(profile.name, "nothing")
         try:
             with Shield(lambda: reporter(Logged(msg("interrupted: the recovery is finished first")))):
@@ -47,6 +48,7 @@ def _recover(
 ) -> RecoverReport:
     begin = journal.begin
     warnings: tuple[Finding, ...] = ()
+    failed: RunnerError | None = None
     if not journal.swap_began:
         clean_up(profile, state, journal, reporter)
         outcome = "cleaned"
@@ -65,15 +67,11 @@ def _recover(
             outcome = "finished" if forward else "taken-back"
             warnings = tuple(halves.warnings)
         journal.end()
-        if failed is not None:
-            raise failed
-    _clean_work(state, reporter)
-    return RecoverReport(profile.name, outcome, begin.run_id, begin.archive, warnings)
-
-
-def _clean_work(state: ProfileState, reporter: Reporter) -> None:
-    for path in state.clean_leftovers():
-        reporter(Logged(msg("removed what the interrupted run left behind: {path}", path=path)))
+    clean_work(state, reporter)
+    report = RecoverReport(profile.name, outcome, begin.run_id, begin.archive, warnings)
+    if failed is not None:
+        raise NotStartedAgain(report, failed) if outcome == "finished" else failed
+    return report
 
 
 def _goes_forward(profile: Profile, journal: Journal, halves: Halves, forced: Direction | None) -> bool:
@@ -90,7 +88,7 @@ def _goes_forward(profile: Profile, journal: Journal, halves: Halves, forced: Di
         raise RecoveryNeeded(
             msg(
                 "nobody can tell whether the old or the new state is live, for it was changed since: {things}",
-                things=describe(journal),
+                things=journal.things,
             ),
             where=profile.name,
             hint=msg(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runner.errors import (
     Finding,
+    HookFailed,
     Interrupted,
     RecoveryNeeded,
     Refused,
@@ -26,31 +27,48 @@ from runner.events import Logged, Noticed, Reporter
 from runner.journal import Begin, Journal, Step
 from runner.messages import msg
 from runner.model.plan import RestorePlan
-from runner.model.profile import Variant
-from runner.model.report import RestoreReport
-from runner.planning.restore import RestoreWish, plan_restore
+from runner.model.profile import Profile, Variant
+from runner.model.report import RecoverReport, RestoreReport
 from runner.state import KeptDump, KeptFile, KeptOnServer, ProfileState, Replaced, Workspace
 from runner.workflow.halves import Halves
 from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.inspection import Circumstances, Confirm, Prepared, inspect
 from runner.workflow.keeping import mark_undone, prune_copies
-from runner.workflow.opening import RestoreRequest, opened_source
+from runner.workflow.opening import RestoreRequest, circumstances_of, opened_source, planned
 from runner.workflow.pending import read_journal, refuse_while_swapping, resume, settle, start_again
 from runner.workflow.references import missing_now
 from runner.workflow.shield import Shield
 from runner.workflow.sources import Source
+from runner.workflow.taking_back import obstacle
 
 
 def examine(request: RestoreRequest, reporter: Reporter) -> Prepared:
-    """Everything up to the question, and nothing more: for a dry run. Takes no lock. Raises RunnerError."""
+    """Everything up to the question, and nothing more: for a dry run. Raises RunnerError."""
     state = ProfileState(request.profile.state, request.profile.name)
-    refuse_while_swapping(request.profile, read_journal(state))
+    refuse_interrupted(request.profile, state)
     with opened_source(request, reporter) as (source, found, lost):
-        plan = _plan(request, source)
-        journal = Journal(state.journal_path, _begin(plan, source))
-        with Halves(request.profile, journal, state.work_folder(request.names.run_id), reporter) as halves:
-            trusted = request.trust_sql or _made_here(state, source)
-            return inspect(plan, source, halves, Circumstances(trusted, found, lost))
+        plan = planned(request, source)
+        return look_ahead(plan, source, state, reporter, circumstances_of(request, plan, source, found, lost))
+
+
+def look_ahead(
+    plan: RestorePlan, source: Source, state: ProfileState, reporter: Reporter, circumstances: Circumstances
+) -> Prepared:
+    """What `carry_out` would ask. Changes nothing."""
+    plan = _with_free_names(plan)
+    journal = Journal(state.journal_path, _begin(plan, source, circumstances.undone))
+    with Halves(plan.profile, journal, state.work_folder(plan.names.run_id), reporter) as halves:
+        return inspect(plan, source, halves, circumstances)
+
+
+def refuse_interrupted(profile: Profile, state: ProfileState) -> None:
+    """For a dry run. Raises RecoveryNeeded when a restore was interrupted in its swap, LockHeld when it goes on."""
+    journal = read_journal(state)
+    if journal is None or not journal.swap_began:
+        return
+    with suppress(WorkspaceFailed), state.locked():
+        journal = read_journal(state)
+    refuse_while_swapping(profile, journal)
 
 
 def restore(request: RestoreRequest, confirm: Confirm, reporter: Reporter) -> RestoreReport:
@@ -61,9 +79,9 @@ def restore(request: RestoreRequest, confirm: Confirm, reporter: Reporter) -> Re
         settle(request.profile, state, reporter)
         clean_work(state, reporter)
         with opened_source(request, reporter) as (source, found, lost):
-            plan = _plan(request, source)
-            trusted = request.trust_sql or _made_here(state, source)
-            return carry_out(plan, source, state, confirm, reporter, Circumstances(trusted, found, lost))
+            plan = planned(request, source)
+            circumstances = circumstances_of(request, plan, source, found, lost)
+            return carry_out(plan, source, state, confirm, reporter, circumstances)
 
 
 def carry_out(
@@ -95,13 +113,12 @@ def carry_out(
                     raise _waiting(plan, state, _workspace_failed(plan, error)) from None
                 except RunnerError as error:
                     raise _waiting(plan, state, error) from None
-            if failed is not None:
-                raise failed
             warnings = [*prepared.question.warnings, *prepared.question.foreign, *halves.warnings]
             warnings += _afterwards(plan, state, reporter)
     except RunnerError as error:
         raise _as_it_is(error, plan, state, is_in=record is not None) from None
-    return RestoreReport(
+    refused = obstacle(plan.profile, state, record, state.replaced())
+    report = RestoreReport(
         profile=plan.profile.name,
         command=plan.command,
         variant=plan.variant.value,
@@ -110,9 +127,32 @@ def carry_out(
         kept_database=None if record.database is None else _place_of(record),
         kept_media=record.media,
         duration_seconds=time.monotonic() - started,
+        no_undo=None if refused is None else refused.message,
         lost=circumstances.lost,
         warnings=(*circumstances.lost, *warnings),
     )
+    if failed is not None:
+        raise NotStartedAgain(report, failed)
+    return report
+
+
+class NotStartedAgain(HookFailed):
+    """The restored state is in, in both halves, and `after_restore` failed. `report` is what was done."""
+
+    code = "step.after-restore"
+
+    def __init__(self, report: RestoreReport | RecoverReport, failure: RunnerError) -> None:
+        super().__init__(
+            msg("the restored state is in and stays, but `after_restore` failed: the application may not run"),
+            where=report.profile,
+            hint=msg("start it by hand; do not restore again for this"),
+        )
+        self.report = report
+        self.failure = failure
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return (*super().findings, *self.failure.findings)
 
 
 def _with_free_names(plan: RestorePlan) -> RestorePlan:
@@ -125,7 +165,12 @@ def _with_free_names(plan: RestorePlan) -> RestorePlan:
             number += 1
         return candidate
 
-    return replace(plan, kept_database=free(plan.kept_database), kept_media=free(plan.kept_media))
+    database, media = free(plan.kept_database), free(plan.kept_media)
+    renamed = {str(plan.kept_database): str(database), str(plan.kept_media): str(media)}
+    steps = tuple(
+        replace(step, writes=tuple(renamed.get(place, place) for place in step.writes)) for step in plan.steps
+    )
+    return replace(plan, steps=steps, kept_database=database, kept_media=media)
 
 
 def _note_probe(plan: RestorePlan, halves: Halves, workspace: Workspace) -> None:
@@ -250,11 +295,6 @@ def _waiting(plan: RestorePlan, state: ProfileState, error: RunnerError) -> Runn
     return SeveralFailed((waiting, error))
 
 
-def _plan(request: RestoreRequest, source: Source) -> RestorePlan:
-    wish = RestoreWish("restore", source.label, request.variant, request.safety_copy)
-    return plan_restore(request.profile, source.offered, wish, request.names)
-
-
 def _begin(plan: RestorePlan, source: Source, undone: Replaced | None = None) -> Begin:
     return Begin(
         run_id=plan.names.run_id,
@@ -279,10 +319,6 @@ def _raise_errors(errors: tuple[Finding, ...]) -> None:
         raise refusals[0]
     if refusals:
         raise SeveralFailed(refusals)
-
-
-def _made_here(state: ProfileState, source: Source) -> bool:
-    return source.archive_id is not None and state.has_made(source.archive_id)
 
 
 def _afterwards(plan: RestorePlan, state: ProfileState, reporter: Reporter) -> list[Finding]:

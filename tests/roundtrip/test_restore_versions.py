@@ -40,8 +40,11 @@ def name(cluster_of: Callable[[int | None], Cluster]) -> Iterator[str]:
         cluster_of(major).drop_database(chosen)
 
 
+@pytest.mark.parametrize("variant", ["full", "db-only"])
 @pytest.mark.parametrize("there", [True, False], ids=["over a database", "new"])
-def test_from_15_to_18(cluster_of: Callable[[int | None], Cluster], tmp_path: Path, name: str, there: bool) -> None:
+def test_from_15_to_18(
+    cluster_of: Callable[[int | None], Cluster], tmp_path: Path, name: str, there: bool, variant: str
+) -> None:
     old, new = cluster_of(15), cluster_of(18)
     old.create_database(name, encoding="UTF8")
     old.sql(name, SCHOOL)
@@ -54,8 +57,10 @@ def test_from_15_to_18(cluster_of: Callable[[int | None], Cluster], tmp_path: Pa
         new.sql(name, SCHOOL + NEWER)
         before = postgresql_content(new, name)
     (project.media / "later.txt").write_bytes(b"later")
+    if variant == "db-only":
+        media = described(project.media)
     moved(project, old, new)
-    done = project.run("restore", "app", "--yes")
+    done = project.run("restore", "app", "--variant", variant, "--yes")
     assert done.returncode == 0, done.stderr
     assert rows(new, name) == wanted
     assert new.sql(name, "SELECT to_regclass('newer_migration')") == [(None,)]
@@ -102,7 +107,12 @@ def test_from_18_to_18_and_never_to_15(cluster_of: Callable[[int | None], Cluste
         with_tools_of(project, new, 15)
     moved(project, old, new)
 
+    for variant in ("db-only", "media-only"):
+        done = project.run("restore", "app", "--variant", variant, "--yes")
+        assert done.returncode == 0, done.stderr
+        assert postgresql_content(new, name) == wanted
+        assert (project.media / "later.txt").exists() is (variant == "db-only")
+    new.sql(name, NEWER)
     done = project.run("restore", "app", "--yes")
     assert done.returncode == 0, done.stderr
     assert postgresql_content(new, name) == wanted
-    assert not (project.media / "later.txt").exists()

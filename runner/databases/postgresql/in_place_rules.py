@@ -127,19 +127,28 @@ def sessions(connection: Connection, name: str) -> tuple[str, ...]:
     return tuple(str(who) for (who,) in rows)
 
 
+# A table that was never analysed or vacuumed has no page in the catalog; what was written into it since the server's
+# statistics began is counted there. One that has pages on the disk and no rows in either was never counted.
+_LIVE = """
+WITH found AS (
+    SELECT CASE WHEN c.relpages = 0 THEN pg_stat_get_live_tuples(c.oid) ELSE greatest(c.reltuples, 0) END AS rows,
+           c.relpages = 0 AND pg_relation_size(c.oid) > 0 AS unseen
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+SELECT pg_database_size(current_database()), count(*),
+       CASE WHEN bool_or(unseen AND rows = 0) THEN NULL ELSE coalesce(sum(rows), 0)::bigint END
+FROM found
+"""
+
+
 def look(live: Connection, connected: tuple[str, ...], tables: Collection[str] = ()) -> LiveDatabase:
     """Size and tables; the rows are the server's estimate, but those of `tables` are counted."""
-    ((size, number, rows),) = live.execute(
-        "SELECT pg_database_size(current_database()), count(*), coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'"
-        " AND n.nspname <> 'information_schema'"
-    ).fetchall()
+    ((size, number, rows),) = live.execute(_LIVE).fetchall()
     return LiveDatabase(
         exists=True,
         size_bytes=int(str(size)),
         tables=int(str(number)),
-        rows=int(str(rows)),
+        rows=None if rows is None else int(str(rows)),
         sessions=connected,
         counted=dict(_counted(live, tables)),
     )

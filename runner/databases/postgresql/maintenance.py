@@ -33,12 +33,16 @@ _NO_LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a role may do on the server as a whole. `runs_programs`: it can become, or is as good as, a superuser."""
+    """What a role may do on the server as a whole. `runs_programs`: it can become, or is as good as, a superuser.
+
+    `exists` False: there is no such role, so it may do nothing.
+    """
 
     role: str
     superuser: bool
     createdb: bool
     runs_programs: bool
+    exists: bool = True
 
 
 _RIGHTS = """
@@ -54,8 +58,8 @@ def read_rights(connection: Connection, role: str | None = None) -> Rights:
     rows = connection.execute(
         _RIGHTS.format(role="current_user" if role is None else "%s"), None if role is None else [role]
     ).fetchall()
-    if not rows:  # no such role: it may do nothing
-        return Rights(role or "", superuser=False, createdb=False, runs_programs=False)
+    if not rows:
+        return Rights(role or "", superuser=False, createdb=False, runs_programs=False, exists=False)
     name, superuser, createdb, runs_programs = rows[0]
     return Rights(str(name), bool(superuser), bool(createdb), bool(runs_programs))
 

@@ -53,6 +53,17 @@ def _check_reach(asked: Question, found: Preflight) -> None:
 
 def _check_rights(asked: Question, found: Preflight) -> None:
     actor = asked.actor
+    if not asked.loader.exists:
+        found.errors.append(
+            refusal(
+                msg("there is no role `{role}` on this server, and `database.user` names it", role=asked.loader.role),
+                msg(
+                    "create it as superuser (`CREATE ROLE … LOGIN PASSWORD …`), as it was on the old server, or "
+                    "correct `database.user`"
+                ),
+            )
+        )
+        return
     if not (actor.superuser or actor.createdb):
         found.errors.append(refusal(msg("the role `{role}` may not create databases", role=actor.role), ADMIN))
     if asked.live is not None and not (actor.superuser or may_act_for(asked.connection, actor.role, asked.owner)):

@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from runner.durable import create_private
+from runner.durable import create_private, remove_file
 from runner.errors import StepFailed
 from runner.messages import msg
 from runner.model.manifest import SequenceRecord, TableRecord
@@ -155,4 +155,4 @@ def sidecars(path: Path) -> list[Path]:
 def remove_database(path: Path) -> None:
     """Remove a database of this run and what SQLite kept beside it, as far as they are there."""
     for file in (path, *sidecars(path)):
-        file.unlink(missing_ok=True)
+        remove_file(file)

@@ -251,7 +251,7 @@ class SqliteRestoration:
         if os.path.lexists(self._live) and not self._marks.existed:
             raise moving.name_taken(self._live)
         moving.move_aside(self._live, self._replaced)
-        if self._kept is not None and self._unfinished_copy is not None:
+        if self._marks.existed and self._kept is not None and self._unfinished_copy is not None:
             moving.keep_aside(self._replaced, self._kept, self._unfinished_copy)
         moving.put_in_place(self._staged, self._live)
 
