@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import requires_data, requires_program, unmet
+from tests.requirements import folder_on_another_disk, requires_data, requires_program, unmet
 from tests.servers.postgresql import Cluster, InstallationUnavailable, find_installation, start_cluster
 
 PAGILA = ("pagila-schema-pg15.sql.xz", "pagila-data.sql.xz")
@@ -30,6 +30,13 @@ class Source:
 def strace() -> str:
     """The program that kills, fails and counts system calls."""
     return str(requires_program("strace", only="linux"))
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A new folder on another file system than `tmp_path`."""
+    with folder_on_another_disk(tmp_path) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

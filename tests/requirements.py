@@ -1,8 +1,11 @@
 """What a test needs from the machine. Where it is missing the test skips and says why; under `CI` it fails instead."""
 
 import os
+import secrets
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -42,3 +45,17 @@ def requires_data(*names: str) -> list[Path]:
     if absent := [file.name for file in files if not file.is_file()]:
         unmet(f"`RUNNER_TEST_DATA` points at a folder without {', '.join(absent)}")
     return files
+
+
+@contextmanager
+def folder_on_another_disk(tmp_path: Path) -> Iterator[Path]:
+    """A new folder on another file system than `tmp_path`, so that nothing can be renamed between them."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    folder = memory / f"runner-{secrets.token_hex(8)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from runner.destinations.memory import MemoryDestination
 from runner.errors import ArchiveDamaged, ArchiveUnknown
 from runner.messages import msg
 from runner.model.profile import LocalDestination
-from tests.requirements import requires_program
+from tests.requirements import folder_on_another_disk, requires_program
 
 CONTENT = secrets.token_bytes(300_000)
 
@@ -27,13 +26,8 @@ def same_disk(tmp_path: Path) -> Iterator[Destination]:
 
 
 def other_disk(tmp_path: Path) -> Iterator[Destination]:
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no second file system here")
-    folder = memory / f"runner-{secrets.token_hex(8)}"
-    folder.mkdir()
-    yield LocalFolder(LocalDestination(folder))
-    shutil.rmtree(folder)
+    with folder_on_another_disk(tmp_path) as folder:
+        yield LocalFolder(LocalDestination(folder))
 
 
 def other_mount(tmp_path: Path) -> Iterator[Destination]:

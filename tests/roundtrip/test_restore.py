@@ -23,11 +23,6 @@ from tests.restores import (
 SEED = 20261124
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return sqlite_scene(tmp_path)
-
-
 def test_a_full_restore_and_its_undo_and_the_undo_of_that(scene: Scene) -> None:
     done = scene.project.run("restore", "app", "--yes")
     assert done.returncode == 0, done.stderr

@@ -3,31 +3,17 @@
 import hashlib
 import io
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from runner.archive.extract import located
 from runner.archive.reader import ArchiveReader
 from runner.model.manifest import INVENTORY_NAME
 from tests.projects import manifest_of
-from tests.restores import PostgresqlScene, Scene, contents, fresh_postgresql_scene, spoken, sqlite_scene
-from tests.servers.postgresql import Cluster
+from tests.restores import PostgresqlScene, Scene, contents, spoken
 from tests.unit.archive.crafted_zips import deflated
 from tests.unit.archive.test_hostile import with_manifest
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return sqlite_scene(tmp_path)
-
-
-@pytest.fixture
-def postgresql(cluster: Cluster, tmp_path: Path) -> Iterator[PostgresqlScene]:
-    with fresh_postgresql_scene(tmp_path, cluster) as made:
-        yield made
 
 
 def places(content: bytes) -> dict[str, tuple[int, int]]:

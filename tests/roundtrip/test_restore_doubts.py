@@ -28,11 +28,6 @@ from tests.restores import Scene, spoken, sqlite_scene
 RUN = "20260108_110353-0123abcd"
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return sqlite_scene(tmp_path)
-
-
 def restore_here(scene: Scene) -> None:
     now = datetime.now().astimezone()
     request = RestoreRequest(profile_of(scene.project), Wanted("latest", None), RunNames(RUN), now)

@@ -4,14 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.restores import Scene, assert_whole_after_recovery, counted_calls, sqlite_scene, strike
+from tests.restores import Scene, assert_whole_after_recovery, counted_calls, strike
 
 RESTORE = ("restore", "app", "--yes")
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return sqlite_scene(tmp_path)
 
 
 def test_an_interruption_is_the_old_state_or_the_new_and_leaves_nothing(

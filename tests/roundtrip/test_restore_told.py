@@ -2,30 +2,15 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from runner.events import Event, StageStarted
 from runner.model.manifest import RESTORE_NAME
 from runner.model.plan import Action
 from tests.inside import restore_here
 from tests.projects import Project
-from tests.restores import PostgresqlScene, Scene, fresh_postgresql_scene, spoken, sqlite_scene
+from tests.restores import PostgresqlScene, Scene, spoken, sqlite_scene
 from tests.roundtrip.test_restore_damage import hit
-from tests.servers.postgresql import Cluster
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return sqlite_scene(tmp_path)
-
-
-@pytest.fixture
-def postgresql(cluster: Cluster, tmp_path: Path) -> Iterator[PostgresqlScene]:
-    with fresh_postgresql_scene(tmp_path, cluster) as made:
-        yield made
 
 
 def failing(folder: Path, *events: str) -> str:

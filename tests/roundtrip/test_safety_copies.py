@@ -3,7 +3,7 @@
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,17 +15,6 @@ from runner.state import ProfileState
 from tests.inside import restore_here
 from tests.restores import PostgresqlScene, Scene, fresh_postgresql_scene, spoken, sqlite_scene
 from tests.servers.postgresql import Cluster
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return sqlite_scene(tmp_path)
-
-
-@pytest.fixture
-def postgresql(cluster: Cluster, tmp_path: Path) -> Iterator[PostgresqlScene]:
-    with fresh_postgresql_scene(tmp_path, cluster) as made:
-        yield made
 
 
 def a_file(folder: Path) -> None:

@@ -1,7 +1,5 @@
 """Media roots: one for each way of swapping, an old one, a folder on another disk."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,15 +36,3 @@ def media(tmp_path: Path) -> Path:
     root.mkdir(parents=True)
     fill_old(root)
     return root
-
-
-@pytest.fixture
-def other_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on another file system than `tmp_path`."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no second file system here")
-    folder = memory / f"runner-media-{os.getpid()}"
-    folder.mkdir()
-    yield folder
-    shutil.rmtree(folder)
