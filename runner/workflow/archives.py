@@ -12,7 +12,7 @@ from typing import BinaryIO
 from runner.archive.legacy import LegacyArchive, check_legacy, read_legacy
 from runner.archive.reader import ArchiveReader, NotAnArchive
 from runner.archive.verify import verify_archive
-from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, RunnerError
+from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, Interrupted, RunnerError
 from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted, silent
 from runner.messages import Message, msg
 from runner.model.plan import Action
@@ -154,12 +154,17 @@ def newest_good(profile: Profile, now: datetime, than: Listed, reporter: Reporte
     where that can be written. Never raises for an archive or a destination that cannot be read.
     """
     for listed in islice(good_candidates(profile, now, than), MOST_TRIED):
-        with suppress(RunnerError), opened_found(Found(listed)) as opened:
-            checked = verify_opened(opened, reporter)
-            with suppress(OSError):
-                record_verification(profile, opened, checked)
-            if opened.reader is not None and not checked.damage:
-                return listed
+        try:
+            with opened_found(Found(listed)) as opened:
+                checked = verify_opened(opened, reporter)
+                with suppress(OSError):
+                    record_verification(profile, opened, checked)
+                if opened.reader is not None and not checked.damage:
+                    return listed
+        except Interrupted:
+            raise
+        except RunnerError:
+            continue
     return None
 
 

@@ -47,7 +47,7 @@ from runner.databases.postgresql.maintenance import (
     read_server,
 )
 from runner.databases.postgresql.stage import Loader, Loading, staged_config
-from runner.errors import Finding, Refused, RunnerError, StepFailed
+from runner.errors import ConfigurationInvalid, Finding, Refused, ServerUnavailable, StepFailed
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord, PostgresqlRecord
 from runner.model.marks import PostgresqlMarks, RunNames, Side
@@ -93,7 +93,7 @@ def _choose(config: PostgresqlConfig, admin: AdminConfig | None) -> tuple[Actors
     by_admin = None if admin is None else acting_as(config, admin)
     try:
         session = connect_unlimited(there)
-    except RunnerError:
+    except (ServerUnavailable, ConfigurationInvalid):
         if by_admin is None or config.user is None:
             raise
         return Actors(by_admin, config.user), True

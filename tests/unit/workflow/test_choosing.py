@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import ArchiveDamaged, ArchiveUnknown, DestinationFailed, UsageError
+from runner.errors import ArchiveDamaged, ArchiveUnknown, DestinationFailed, Interrupted, UsageError
 from runner.events import Event, StageStarted
 from runner.messages import msg
 from runner.model.profile import Profile
@@ -165,6 +165,16 @@ def test_the_newest_good_one_is_read_before_it_is_named(profile: Profile, out: P
     ]
     noted = {record.archive_name: record.intact for record in ProfileState(profile.state, "app").verified()}
     assert noted == {"app_09.zip": False, "app_20.zip": True}
+
+
+def test_the_search_for_a_good_one_can_be_interrupted(profile: Profile, out: Path) -> None:
+    (newest,) = (listed for listed in list_archives(profile, NOW).archives if listed.name == "app_02.zip")
+
+    def interrupt(_event: Event, /) -> None:
+        raise Interrupted(msg("interrupted"))
+
+    with pytest.raises(Interrupted):
+        newest_good(profile, NOW, newest, interrupt)
 
 
 def test_the_search_for_a_good_one_ends(profile: Profile, out: Path) -> None:
