@@ -16,11 +16,13 @@
     │   ├── ToolFailed                 a child process ended badly
     │   ├── ToolMissing                a child process could not be found
     │   ├── HookFailed                 a program of `hooks` ended badly, took too long or is not there
+    │   │   └── NotStartedAgain            it was one of `after_restore`, and the restored state is in
     │   ├── ServerUnavailable          the database server is not there, or went away
     │   ├── SourceMissing              a database file, media root or required folder is not there
     │   ├── SourceUnreadable           a file or folder that belongs in the backup cannot be read
     │   └── WorkspaceFailed            the state folder cannot be written (disk full, read-only, …)
     ├── Refused                  15    not done, on purpose
+    │   └── Obstructed                 everything that stands in the way of a restore
     ├── RecoveryNeeded           16    an interrupted restore waits for `runner recover`
     ├── Interrupted             130    SIGINT or SIGTERM
     └── SeveralFailed                  more than one of the above; the exit code of the first
@@ -191,6 +193,10 @@ class HookFailed(StepFailed):
     code = "step.hook"
 
 
+class NotStartedAgain(HookFailed):
+    code = "step.after-restore"
+
+
 class ServerUnavailable(StepFailed):
     code = "step.server"
 
@@ -210,6 +216,18 @@ class WorkspaceFailed(StepFailed):
 class Refused(RunnerError):
     code = "refused"
     exit_code = ExitCode.REFUSED
+
+
+class Obstructed(Refused):
+    """Whatever a preflight found, all at once, each with its own code."""
+
+    def __init__(self, obstacles: Sequence[Finding]) -> None:
+        super().__init__(obstacles[0].message, where=obstacles[0].where, hint=obstacles[0].hint)
+        self.obstacles = tuple(obstacles)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return self.obstacles
 
 
 class RecoveryNeeded(RunnerError):

@@ -15,8 +15,9 @@
 import errno
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +27,8 @@ import msgspec
 from runner.durable import append_line, make_private_folder, remove_tree, replace_atomically
 from runner.errors import LockHeld, WorkspaceFailed
 from runner.messages import msg
-from runner.model.manifest import DatabaseRecord
+from runner.model.profile import Profile
+from runner.model.replaced import KeptOnServer, Replaced, at_places, places_of
 
 if sys.platform == "win32":
     import msvcrt
@@ -37,6 +39,7 @@ _PARTIALS = "partials.jsonl"
 _LOCK_BYTE = 1 << 30  # beyond the content: Windows forbids others to read a locked range
 
 
+_RUN_ID = re.compile(r"\d{8}_\d{6}-[0-9a-f]{8}")
 _Line = TypeVar("_Line")
 
 
@@ -67,56 +70,6 @@ class Made(msgspec.Struct, frozen=True):
     archive_id: str
 
 
-class KeptDump(msgspec.Struct, frozen=True, tag="dump"):
-    """The replaced PostgreSQL database as a dump in directory format, and what it holds."""
-
-    path: str
-    record: DatabaseRecord
-
-
-class KeptFile(msgspec.Struct, frozen=True, tag="file"):
-    """The replaced SQLite database as a file."""
-
-    path: str
-
-
-class KeptOnServer(msgspec.Struct, frozen=True, tag="server"):
-    """The replaced PostgreSQL database itself, on its server under another name."""
-
-    name: str
-    oid: int
-
-
-Kept = KeptDump | KeptFile | KeptOnServer
-
-
-class Replaced(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One restore (or undo), and the safety copies of the state that it replaced.
-
-    `database` and `media` None: that half was not replaced, was not there before, or its copy is gone or not wanted.
-    `created`: the restore made the database, so there is nothing to go back to. `media_created`: it made the media
-    root, so an empty one is what to go back to. `unreadable`: what it replaced was no database. `number` counts the
-    restores of a profile: which one is the last must not hang on a clock. Paths are absolute here; on the disk those
-    inside the project are relative to it, so that a project and its safety copies move together. `home`: the state
-    folder of the project that wrote this.
-    """
-
-    run_id: str
-    at: str
-    command: str
-    variant: str
-    archive: str
-    database: Kept | None = None
-    media: str | None = None
-    exclude: tuple[str, ...] = ()
-    created: bool = False
-    media_created: bool = False
-    unreadable: bool = False
-    undone_by: str | None = None
-    number: int = 0
-    home: str | None = None
-
-
 class Workspace:
     """One run's private folder, and its temporary files elsewhere."""
 
@@ -131,9 +84,16 @@ class Workspace:
 class ProfileState:
     """The state of one profile."""
 
-    def __init__(self, state: Path, profile: str) -> None:
+    def __init__(self, state: Path, profile: str, project: Path | None = None) -> None:
+        """`project`: the folder that moves as a whole; by default the one that the state folder lies in."""
         self._state = state
         self._folder = state / profile
+        self._project = project or state.parent
+
+    @classmethod
+    def of(cls, profile: Profile) -> "ProfileState":
+        """The state of a profile of a project, which is the folder of its backup.yml."""
+        return cls(profile.state, profile.name, profile.project)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -223,7 +183,7 @@ class ProfileState:
         """Write down, or write anew, what a restore replaced. Raises OSError."""
         folder = self._folder / "replaced"
         make_private_folder(folder)
-        written = _at_places(msgspec.structs.replace(replaced, home=str(self._folder)), self._inside)
+        written = at_places(msgspec.structs.replace(replaced, home=str(self._folder)), self._inside)
         replace_atomically(folder / f"{replaced.run_id}.json", msgspec.json.encode(written) + b"\n")
 
     def forget_replaced(self, run_id: str) -> None:
@@ -231,13 +191,23 @@ class ProfileState:
         (self._folder / "replaced" / f"{run_id}.json").unlink(missing_ok=True)
 
     def replaced(self) -> list[Replaced]:
-        """Every restore on record, oldest first; a record that cannot be read is left out."""
-        found: list[Replaced] = []
-        for path in sorted((self._folder / "replaced").glob("*.json")):
-            with suppress(OSError, msgspec.MsgspecError, UnicodeError):
-                read = msgspec.json.decode(path.read_bytes(), type=Replaced)
-                found.append(_at_places(read, lambda place: str(self._state.parent / place)))
-        return sorted(found, key=lambda replaced: replaced.number)
+        """Every restore on record, oldest first; one that cannot be read is left out, and `unreadable` names it."""
+        found = [self._read_replaced(path) for path in self._replaced_paths()]
+        return sorted(filter(None, found), key=lambda replaced: replaced.number)
+
+    def unreadable(self) -> list[Path]:
+        """The records of restores that cannot be read: what came before them may not be what one takes it for."""
+        return [path for path in self._replaced_paths() if self._read_replaced(path) is None]
+
+    def _replaced_paths(self) -> list[Path]:
+        return sorted((self._folder / "replaced").glob("*.json"))
+
+    def _read_replaced(self, path: Path) -> Replaced | None:
+        with suppress(OSError, msgspec.MsgspecError, UnicodeError):
+            read = msgspec.json.decode(path.read_bytes(), type=Replaced)
+            if read.run_id == path.stem and _RUN_ID.fullmatch(read.run_id):
+                return at_places(read, lambda place: str(self._project / place))
+        return None
 
     def home_of(self, replaced: Replaced) -> str | None:
         """The project that these safety copies belong to, when this one is a copy of it; None when they are its own.
@@ -249,28 +219,15 @@ class ProfileState:
         if not (Path(replaced.home) / "replaced" / f"{replaced.run_id}.json").is_file():
             return None  # it was moved, and is here
         on_server = isinstance(replaced.database, KeptOnServer)
-        outside = any(self._inside(place) == place for place in _places(replaced))
+        outside = any(self._inside(place) == place for place in places_of(replaced))
         return replaced.home if on_server or outside else None
 
     def _inside(self, place: str) -> str:
         """Relative to the project, where it lies inside."""
-        project = self._state.parent
-        return Path(place).relative_to(project).as_posix() if Path(place).is_relative_to(project) else place
-
-
-def _places(replaced: Replaced) -> list[str]:
-    database = replaced.database
-    kept = [database.path] if isinstance(database, KeptDump | KeptFile) else []
-    return kept + ([] if replaced.media is None else [replaced.media])
-
-
-def _at_places(replaced: Replaced, place: Callable[[str], str]) -> Replaced:
-    """The same record with another way to write its paths."""
-    database = replaced.database
-    if isinstance(database, KeptDump | KeptFile):
-        database = msgspec.structs.replace(database, path=place(database.path))
-    media = None if replaced.media is None else place(replaced.media)
-    return msgspec.structs.replace(replaced, database=database, media=media)
+        for project in (self._project, Path(os.path.realpath(self._project))):
+            if Path(place).is_relative_to(project):
+                return Path(place).relative_to(project).as_posix()
+        return place
 
 
 def _same_folder(one: Path, other: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runner.cli.run import print_finding, tell
 from runner.cli.settings import Settings
 from runner.cli.text import printable
-from runner.events import Event, Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
+from runner.events import Event, Logged, Noticed, StageAdvanced, StageEnded, StageStarted
 from runner.model.plan import Action
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def reporter(settings: Settings) -> Iterator[Reporter]:
+def reporter(settings: Settings) -> Iterator["Lines"]:
     """The reporter that fits the terminal and the options."""
     if not settings.shows_bars:
-        yield _Lines(settings)
+        yield Lines(settings)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -32,10 +32,10 @@ def reporter(settings: Settings) -> Iterator[Reporter]:
         TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
-        yield _Bars(settings, progress)
+        yield Bars(settings, progress)
 
 
-class _Lines:
+class Lines:
     """One line a stage; warnings as they come."""
 
     def __init__(self, settings: Settings) -> None:
@@ -52,9 +52,14 @@ class _Lines:
             case _:
                 pass
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The terminal belongs to a question meanwhile."""
+        yield
 
-class _Bars(_Lines):
-    """A bar a stage while it runs."""
+
+class Bars(Lines):
+    """A bar a stage while it runs. Whatever is printed meanwhile goes through them, and `[y/N]` is taken for style."""
 
     def __init__(self, settings: Settings, progress: "Progress") -> None:
         super().__init__(settings)
@@ -73,3 +78,11 @@ class _Bars(_Lines):
                 super().__call__(event)
             case _:
                 pass
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()

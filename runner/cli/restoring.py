@@ -12,12 +12,12 @@ import click
 from runner.cli.moments import moment_text, parse_moment
 from runner.cli.plans import restore_plan_data, restore_plan_lines
 from runner.cli.profiles import load_profile
-from runner.cli.progress import reporter
+from runner.cli.progress import Lines, reporter
 from runner.cli.run import Outcome, tell
 from runner.cli.settings import Settings
 from runner.cli.text import count_text, finding_lines, size_text, wrapped
 from runner.databases.base import LiveDatabase
-from runner.errors import ExitCode, Finding, Refused, UsageError
+from runner.errors import ExitCode, Finding, Refused, UsageError, exit_code_of
 from runner.messages import msg
 from runner.model.marks import RunNames
 from runner.model.profile import Variant
@@ -26,7 +26,7 @@ from runner.workflow.choosing import Wanted
 from runner.workflow.inspection import Confirm, Prepared, Question
 from runner.workflow.opening import RestoreRequest
 from runner.workflow.recover import Direction, recover
-from runner.workflow.restore import NotStartedAgain, examine, restore
+from runner.workflow.restore import DoneWithErrors, examine, restore
 from runner.workflow.undo import examine_undo, undo
 
 
@@ -61,10 +61,10 @@ def restore_outcome(settings: Settings, name: str, archive: str, options: Restor
         safety_copy=not options.no_safety_copy,
         trust_sql=options.trust_sql,
     )
-    confirm = _confirmation(name, yes=options.yes, keeps=not options.no_safety_copy)
     with reporter(settings) as report:
         if options.dry_run:
             return _examined(examine(request, report))
+        confirm = _confirmation(name, report, yes=options.yes, keeps=not options.no_safety_copy)
         return _outcome(lambda: _restored(restore(request, confirm, report)))
 
 
@@ -72,10 +72,10 @@ def undo_outcome(settings: Settings, name: str, run_id: str | None, *, yes: bool
     """Raises RunnerError."""
     profile = load_profile(settings, name)
     names = _new_names(datetime.now().astimezone())
-    confirm = _confirmation(name, yes=yes, keeps=True)
     with reporter(settings) as report:
         if dry_run:
             return _examined(examine_undo(profile, run_id, names, report))
+        confirm = _confirmation(name, report, yes=yes, keeps=True)
         return _outcome(lambda: _restored(undo(profile, run_id, names, confirm, report)))
 
 
@@ -93,13 +93,13 @@ def recover_outcome(settings: Settings, name: str, *, forward: bool, back: bool)
 
 
 def _outcome(work: Callable[[], Outcome]) -> Outcome:
-    """What was done is told also where the application could not be started again."""
+    """What was done is told also where something failed, or a person wanted to stop, once it was done."""
     try:
         return work()
-    except NotStartedAgain as error:
+    except DoneWithErrors as error:
         done = error.report
         told = _restored(done) if isinstance(done, RestoreReport) else _recovered(done)
-        return replace(told, errors=error.findings, exit_code=error.exit_code)
+        return replace(told, errors=error.findings, exit_code=exit_code_of(error))
 
 
 def _examined(prepared: Prepared) -> Outcome:
@@ -114,12 +114,15 @@ def _new_names(now: datetime) -> RunNames:
     return RunNames(f"{now.strftime('%Y%m%d_%H%M%S')}-{secrets.token_hex(4)}")
 
 
-def _confirmation(profile: str, *, yes: bool, keeps: bool) -> Confirm:
+def _confirmation(profile: str, report: Lines, *, yes: bool, keeps: bool) -> Confirm:
     """Shows what will be replaced and asks. What removes the way back has to be typed out."""
 
     def confirm(question: Question) -> None:
-        if yes:
-            return
+        if not yes:
+            with report.paused():
+                ask(question)
+
+    def ask(question: Question) -> None:
         for line in (*_question_lines(question), *_finding_lines(question)):
             tell(line)
         if not sys.stdin.isatty():

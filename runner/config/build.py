@@ -58,6 +58,7 @@ class _Builder:
             source=candidate.source,
             instance=candidate.instance,
             state=self._path(candidate.project, ("state",), DEFAULT_STATE),
+            project=candidate.project.folder,
             archive=ArchiveConfig(
                 name=candidate.archive_name or "",
                 compression=Compression(self._read.text("archive", "compression") or Compression.AUTO),

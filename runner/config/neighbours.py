@@ -6,7 +6,8 @@ A clash is a problem of both: neither can be run, whichever is asked for.
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.config.locations import overlap
+from runner.config.locations import inside, overlap
+from runner.config.path_rules import places_of
 from runner.config.place import KeyPath
 from runner.config.reading import Candidate, Reading
 from runner.messages import msg
@@ -27,11 +28,32 @@ def clashes(candidate: Candidate, other: Candidate) -> Iterator[Problem]:
     if root and other_root and overlap(root, other_root):
         message = msg("the profile `{other}` backs up the same files", other=other.name)
         yield document.problem(("media", "root"), message, hint=msg("keep them in one of the two"))
+    yield from _swept(candidate, other)
     if _same_text(candidate.archive_name, other.archive_name) and (path := _shared_folder(candidate, other)):
         message = msg("the profile `{other}` writes archives of the same name into the same folder", other=other.name)
         named = candidate.profile.has("archive", "name")
         hint = msg("put `{{profile}}` into `archive.name`")
         yield document.problem(("archive", "name") if named else path, message, hint=hint)
+
+
+def _swept(candidate: Candidate, other: Candidate) -> Iterator[Problem]:
+    """A restore swaps the media root as a whole: what another profile keeps in it would go with it."""
+    hint = msg("choose folders that lie beside each other")
+    for owner, guest in ((candidate, other), (other, candidate)):
+        root = owner.profile.location("media", "root")
+        if root is None:
+            continue
+        for place in places_of(guest):
+            if not inside(place.location, root):
+                continue
+            if owner is candidate:
+                message = msg("`{place}` of the profile `{other}` lies inside", place=place.text, other=other.name)
+                yield candidate.document.problem(("media", "root"), message, hint=hint)
+            else:
+                message = msg(
+                    "`{place}` lies inside `media.root` of the profile `{other}`", place=place.text, other=other.name
+                )
+                yield candidate.document.problem(place.path, message, hint=hint)
 
 
 def _database(profile: Reading) -> Path | tuple[str, int, str] | None:

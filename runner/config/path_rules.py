@@ -40,7 +40,7 @@ def places_are_apart(candidate: Candidate) -> Iterator[Problem]:
         hint = msg("name the folder of the uploads itself, for example `media`")
         yield candidate.document.problem(MEDIA_ROOT, message, hint=hint)
         return  # so does it hold every relative path: one mistake
-    for place, message in conflicts(Place(MEDIA_ROOT, text, root), list(_places(candidate))):
+    for place, message in conflicts(Place(MEDIA_ROOT, text, root), list(places_of(candidate))):
         hint = msg("choose folders that lie beside each other")
         yield candidate.document.problem(place.path, message, hint=hint)
 
@@ -63,7 +63,8 @@ def destination_conflict(profile: Profile, folder: Path) -> Message | None:
     return next((message for _, message in conflicts(root, [place])), None)
 
 
-def _places(candidate: Candidate) -> Iterator[Place]:
+def places_of(candidate: Candidate) -> Iterator[Place]:
+    """What a profile writes besides its media. A default stands where it is missing, at `media.root`."""
     profile, project = candidate.profile, candidate.project
     if database := profile.location("database", "path"):
         text = profile.text("database", "path") or ""

@@ -122,6 +122,7 @@ class Offer:
 
     `record` is the manifest's, None for archives that have none (legacy). `trusted`: this state folder made it, or the
     person said `--trust-sql`. `skip_damaged`: tables that could not be read are left out, on purpose (member names).
+    `kept`: the database that is taken as it is, with `kind` `kept`.
     """
 
     kind: DumpKind
@@ -129,6 +130,7 @@ class Offer:
     trusted: bool = False
     unpacked_bytes: int = 0
     skip_damaged: frozenset[str] = frozenset()
+    kept: KeptDatabase | None = None
 
 
 @dataclass(slots=True)

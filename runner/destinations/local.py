@@ -65,7 +65,11 @@ class LocalFolder:
         except FileNotFoundError:
             raise ArchiveUnknown(msg("there is no archive `{name}`", name=name), where=self.label) from None
         except OSError as error:
-            raise self._failed(error) from None
+            raise DestinationFailed(
+                msg("the archive cannot be read: {reason}", reason=error.strerror or str(error)),
+                where=self.locate(name),
+                hint=msg("check the permissions of the file, and the disk"),
+            ) from None
 
     def locate(self, name: str) -> str:
         return str(self._folder / name)

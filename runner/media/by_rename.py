@@ -52,6 +52,8 @@ class RenameSwap:
                 self._flush()
             case Side.PARTLY:
                 self._into_place(self._needed(self._old))
+            case Side.UNCLEAR if inode_of(self._staged) == self._new and self._find(self._old) is None:
+                pass  # another folder has taken the old one's place before anything of ours moved
             case Side.UNCLEAR:
                 raise self._unclear()
             case Side.OLD:

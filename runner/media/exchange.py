@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runner.durable import flush_folder, same_file_system
+
 _AT_FDCWD = -100
 _NOREPLACE = 1
 _EXCHANGE = 2
@@ -46,6 +48,21 @@ def move_alone(source: Path, target: Path) -> None:
             rename_alone(source, target)
         finally:
             (source if os.path.lexists(source) else target).chmod(stat.S_IMODE(mode))
+
+
+def moved(folder: Path, target: Path) -> bool:
+    """Move a whole tree; False where that takes a copy. Two mounts of one file system look the same, and are not."""
+    if not same_file_system(folder, target.parent):
+        return False
+    try:
+        move_alone(folder, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    flush_folder(target.parent)
+    flush_folder(folder.parent)
+    return True
 
 
 def _renameat2(first: Path, second: Path, flags: int) -> bool:

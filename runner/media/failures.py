@@ -14,21 +14,25 @@ _NAME_REFUSED = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 
 
 @contextmanager
-def mapped(where: Path) -> Iterator[None]:
-    """Raises StepFailed for every OSError inside; `where` is named when the system names nothing."""
+def mapped(where: Path, *, keeps: bool = False) -> Iterator[None]:
+    """Raises StepFailed for every OSError inside; `where` is named when the system names nothing.
+
+    `keeps`: it is the safety copy that is made there.
+    """
     try:
         yield
     except OSError as error:
-        raise step_failed(error, where) from error
+        raise step_failed(error, where, keeps=keeps) from error
 
 
-def step_failed(error: OSError, where: Path) -> StepFailed:
+def step_failed(error: OSError, where: Path, *, keeps: bool = False) -> StepFailed:
     """The error for the user, with a way out that fits what the system said."""
     name = error.filename if isinstance(error.filename, str) and Path(error.filename).is_absolute() else str(where)
     reason = error.strerror or str(error)
-    return StepFailed(
-        msg("the media folder cannot be put back: {reason}", reason=reason), where=printable(name), hint=_hint(error)
-    )
+    message = msg("the media folder cannot be put back: {reason}", reason=reason)
+    if keeps:
+        message = msg("what was replaced cannot be moved or copied there: {reason}", reason=reason)
+    return StepFailed(message, where=printable(name), hint=_hint(error))
 
 
 def name_refused(error: OSError) -> bool:

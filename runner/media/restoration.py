@@ -10,21 +10,21 @@ from pathlib import Path
 
 import msgspec
 
-from runner.durable import flush_folder, make_private_folder
+from runner.durable import flush_folder, make_private_folder, same_file_system
 from runner.errors import Finding, SourceMissing, StepFailed
 from runner.media.beneath import is_real_folder
 from runner.media.by_entries import EntriesSwap
 from runner.media.by_rename import RenameSwap
 from runner.media.carry import carry, carry_back, making_at
-from runner.media.exchange import Exchange, exchange_folders, move_alone, rename_alone
-from runner.media.failures import mapped
+from runner.media.exchange import Exchange, exchange_folders, move_alone, moved, rename_alone
+from runner.media.failures import mapped, step_failed
 from runner.media.owners import Owners
 from runner.media.select import Selection
 from runner.media.sides import Swap, in_the_way, inode_of, not_found
 from runner.media.site import LiveMedia, Site, Way
 from runner.media.staging import Incoming, Staged, TreeWriter
 from runner.media.traits import FileSystemTraits, probe_traits, unholdable, usual_traits
-from runner.media.trees import copy_tree, count, first_difference, remove_tree
+from runner.media.trees import copy_tree, count, first_difference, remove_tree, unchanged_time
 from runner.messages import msg, printable
 from runner.model.marks import MediaMarks, RunNames, Side
 
@@ -63,6 +63,8 @@ class MediaRestoration:
         self._marks = marks
         self._exchange = exchange
         self._traits = traits
+        self.not_removed: Finding | None = None
+        """Why the replaced tree, of which nobody needs the original any more, is still there."""
 
     @property
     def marks(self) -> MediaMarks:
@@ -81,6 +83,11 @@ class MediaRestoration:
         """What is there now."""
         with mapped(self._site.given):
             return self._site.look()
+
+    def lies_on(self, folder: Path) -> bool:
+        """Whether what is live can be moved to `folder` and need not be copied. Raises RunnerError."""
+        with mapped(self._site.root):
+            return same_file_system(self._site.root, folder)
 
     def count_excluded(self, exclude: tuple[str, ...]) -> tuple[int, int]:
         """Files and bytes that are live and that a backup with these patterns leaves out. Raises RunnerError."""
@@ -133,18 +140,26 @@ class MediaRestoration:
         with mapped(folder):
             self._make_place(note, adopted=folder)
             staged = Path(self.marks.staged)
-            if self.marks.origin is None:
+            if self.marks.origin is None or not moved(folder, staged):
+                self._take(note, staged_inode=None, origin=None)
                 copy_tree(folder, staged, advance)
                 self._take(note, staged_inode=inode_of(staged))
-            else:
-                move_alone(folder, staged)
-                flush_folder(folder.parent)
             self._finish_staging()
 
     def side(self) -> Side:
         """Which tree is live, from what is really there."""
         with mapped(self._site.root):
             return self._swap().side()
+
+    def check_live(self) -> None:
+        """Right before `swap`. Raises StepFailed when another folder has taken the place of the live one."""
+        with mapped(self._site.root):
+            if self._swap().side() is not Side.OLD:
+                raise StepFailed(
+                    msg("another folder has taken the place of the media root while its successor was made"),
+                    where=printable(str(self._site.root)),
+                    hint=msg("nothing was replaced; see what renames or restores it, then try again"),
+                )
 
     def swap(self, note: MediaNote) -> None:
         """Put the staged tree in the place of the live one. Goes on where a crash stopped it."""
@@ -192,7 +207,7 @@ class MediaRestoration:
         if self.marks.live_inode is None:
             self._clear(note)
             return None
-        with mapped(target):
+        with mapped(target, keeps=True):
             swap = self._swap()
             old = swap.replaced()
             if swap.side() is not Side.NEW or (old is None and not os.path.lexists(target)):
@@ -211,7 +226,7 @@ class MediaRestoration:
             if swap.side() is not Side.NEW:
                 raise not_found(self._site.root)
             if (old := swap.replaced()) is not None:
-                self._doom(old)
+                self._remove_replaced(old)
         self._clear(note)
 
     def discard(self) -> None:
@@ -272,13 +287,14 @@ class MediaRestoration:
         return Path(self._site.marks(self._site.way()).staged)
 
     def _probed(self) -> FileSystemTraits:
-        try:
-            remove_tree(self._site.probe())
-            return self._traits(self._site.probe())
-        except PermissionError:
-            return usual_traits()
-        finally:  # also when a signal came as it was made
-            remove_tree(self._site.probe())
+        with unchanged_time(self._site.probe().parent):
+            try:
+                remove_tree(self._site.probe())
+                return self._traits(self._site.probe())
+            except PermissionError:
+                return usual_traits()
+            finally:  # also when a signal came as it was made
+                remove_tree(self._site.probe())
 
     def _make_above(self, way: Way) -> None:
         staged = Path(self.marks.staged)
@@ -293,7 +309,7 @@ class MediaRestoration:
         self._site.probe().rmdir()
 
     def _can_move(self, folder: Path, above: Path) -> bool:
-        return folder.stat().st_dev == above.stat().st_dev and os.access(folder.parent, os.W_OK)
+        return same_file_system(folder, above) and os.access(folder.parent, os.W_OK)
 
     def _finish_staging(self) -> None:
         if self.marks.way == "entries":
@@ -305,19 +321,28 @@ class MediaRestoration:
             # Copied whole by this run before it was stopped, or somebody else's.
             if first_difference(old, target) is not None:
                 raise in_the_way(target)
-            self._doom(old)
+            self._remove_replaced(old)
             return
-        if old.stat().st_dev == target.parent.stat().st_dev:
-            move_alone(old, target)
-            flush_folder(target.parent)
-            flush_folder(old.parent)
+        if moved(old, target):
             return
         part = target.with_name(f".{target.name}.{self._site.names.run_id}.part")
         remove_tree(part)
-        copy_tree(old, part, advance)
+        try:
+            copy_tree(old, part, advance)
+        except BaseException:
+            remove_tree(part)  # a full disk must not stay full for the want of it
+            raise
         rename_alone(part, target)
         flush_folder(target.parent)
-        self._doom(old)
+        self._remove_replaced(old)
+
+    def _remove_replaced(self, old: Path) -> None:
+        """Nobody needs the original any more; that it stays is no failure of the restore."""
+        try:
+            self._doom(old)
+        except OSError as error:
+            left = next((path for path in (_doomed(old), old) if os.path.lexists(path)), old)
+            self.not_removed = step_failed(error, left).findings[0]
 
     def _doom(self, folder: Path) -> None:
         """Rename before the removal: what is half removed must not be taken for a whole tree."""
@@ -333,10 +358,11 @@ class MediaRestoration:
             if self.marks.way == "entries" and not self.marks.settled:
                 self._take(note, settled=True)
             swap = self._swap()
-            for name in (self.marks.staged, self.marks.replaced):
+            for name in (self.marks.staged, self.marks.replaced) if self.not_removed is None else ():
                 remove_tree(_doomed(Path(name)))
             self._forget_carried(swap)
-            swap.clear()
+            if self.not_removed is None:
+                swap.clear()
 
     def _forget_carried(self, swap: Swap) -> None:
         swap.carried().unlink(missing_ok=True)
@@ -353,6 +379,7 @@ class MediaRestoration:
 
     def _send_home(self, swap: Swap, staged: Path) -> None:
         origin = Path(self.marks.origin or "")
+        make_private_folder(origin.parent)
         swap.dress(staged)
         move_alone(staged, origin)
         flush_folder(origin.parent)

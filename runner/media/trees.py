@@ -125,14 +125,15 @@ def remove_tree(folder: Path) -> None:
     """Remove `folder` and all below it, also what its owner may not write to. Nothing there: nothing done."""
     if not os.path.lexists(folder):
         return
-    if sys.platform == "win32" or os.geteuid() != 0:
-        _unlock(folder)
-        for path in below(folder):
-            _unlock(path)
     try:
         shutil.rmtree(folder)  # cannot be led astray by a link that appears meanwhile
     except RecursionError:
         _remove_deep(folder)
+    except PermissionError:
+        _unlock(folder)
+        for path in below(folder):
+            _unlock(path)
+        shutil.rmtree(folder)
 
 
 def _remove_deep(folder: Path) -> None:

@@ -159,7 +159,8 @@ class RestoreConfig:
 class Profile:
     """One application: what to back up, where to put it, which restores are allowed.
 
-    At least one of `database` and `media` is present. `state` is the folder of locks, work in progress and records.
+    At least one of `database` and `media` is present. `state` is the folder of locks, work in progress and records,
+    `project` the one of backup.yml.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Profile:
     database: DatabaseConfig | None = None
     media: MediaConfig | None = None
     hooks: HooksConfig = HooksConfig()
+    project: Path | None = None
 
     def serves(self, variant: Variant) -> bool:
         """Whether this profile has all the parts that `variant` holds."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import Refused
-from runner.messages import msg
+from runner.messages import Message, msg
 from runner.model.marks import RunNames
 from runner.model.plan import Action, RestorePlan, Step
 from runner.model.profile import PostgresqlConfig, Profile, SqliteConfig, Variant
@@ -20,6 +20,8 @@ class RestoreWish:
     source: str
     variant: Variant | None = None
     safety_copy: bool = True
+    compared: bool = True
+    """Whether the source says what the database must hold."""
 
 
 def plan_restore(profile: Profile, offered: Variant, wish: RestoreWish, names: RunNames) -> RestorePlan:
@@ -60,48 +62,54 @@ def _refused(
             variant=chosen.value,
         )
         where = wish.source
-    elif chosen not in profile.restore.variants:
-        message = msg(
-            "the profile `{profile}` does not allow a `{variant}` restore", profile=profile.name, variant=chosen.value
-        )
-    elif not _within(chosen, offered):
-        message = msg(
-            "what is to be restored holds a `{offered}` backup, which cannot serve a `{variant}` restore",
-            offered=offered.value,
-            variant=chosen.value,
-        )
-        where = wish.source
-    else:
+    elif not profile.serves(chosen):
         message = msg(
             "the profile `{profile}` has no {part}, so a `{variant}` restore has no target",
             profile=profile.name,
             part="database" if profile.database is None else "media",
             variant=chosen.value,
         )
+    elif chosen not in profile.restore.variants:
+        message = msg(
+            "the profile `{profile}` does not allow a `{variant}` restore", profile=profile.name, variant=chosen.value
+        )
+    else:
+        message = msg(
+            "what is to be restored holds a `{offered}` backup, which cannot serve a `{variant}` restore",
+            offered=offered.value,
+            variant=chosen.value,
+        )
+        where = wish.source
+    return Refused(message, where=where, hint=_way_out(profile, chosen, possible, wish))
+
+
+def _way_out(profile: Profile, chosen: Variant, possible: list[Variant], wish: RestoreWish) -> Message:
+    if wish.command == "undo" and not profile.serves(chosen):
+        return msg("put that part back into the profile as it was")
+    if wish.command == "undo":
+        return msg("add `{variant}` to `restore.variants` in the profile", variant=chosen.value)
     if possible:
         options = ", ".join(f"`--variant {variant.value}`" for variant in possible)
-        hint = msg("allowed and possible here: {options}", options=options)
-    elif wish.command == "undo":
-        hint = msg("add `{variant}` to `restore.variants` in the profile", variant=chosen.value)
-    else:
-        hint = msg("choose another archive, or extend `restore.variants` in the profile")
-    return Refused(message, where=where, hint=hint)
+        return msg("allowed and possible here: {options}", options=options)
+    return msg("choose another archive, or extend `restore.variants` in the profile")
 
 
 def _kept(profile: Profile, variant: Variant, names: RunNames) -> tuple[Path | None, Path | None]:
-    """Where the safety copies go; the names are those that users of the old scripts know."""
+    """Where the safety copies go. The names begin as users of the old scripts know them; the run's id keeps apart what
+    profiles that share the folder replace in one second.
+    """
     folder = profile.restore.safety_copy.path
     database: Path | None = None
     match profile.database:
         case PostgresqlConfig() if profile.restore.safety_copy.database == "dump":
-            database = folder / f"db_pre_restore_{names.timestamp}"
+            database = folder / f"db_pre_restore_{names.run_id}"
         case SqliteConfig():
-            database = folder / f"db_pre_restore_{names.timestamp}.sqlite3"
+            database = folder / f"db_pre_restore_{names.run_id}.sqlite3"
         case _:
             pass
     return (
         database if variant.has_database else None,
-        folder / f"media_pre_restore_{names.timestamp}" if variant.has_media else None,
+        folder / f"media_pre_restore_{names.run_id}" if variant.has_media else None,
     )
 
 
@@ -130,6 +138,12 @@ def _steps(profile: Profile, variant: Variant, wish: RestoreWish, names: RunName
         yield Step(Action.REFERENCES_AFTER, msg("check that every file that the database names is there"))
 
 
+_STAGED_DATABASE = msg("load the database beside the live one, which stays in use")
+_STAGED_MEDIA = msg("unpack the media beside the live root, each file against its checksum")
+_KEPT_DATABASE = msg("bring the database that was kept beside the live one, which stays in use")
+_KEPT_MEDIA = msg("move the media that were kept beside the live root")
+
+
 def _staging(
     profile: Profile, database: str, root: str, wish: RestoreWish, names: RunNames, work: str
 ) -> Iterator[Step]:
@@ -139,18 +153,18 @@ def _staging(
             beside = str(names.staged(profile.database.path))
         yield Step(
             Action.STAGE_DATABASE,
-            msg("load the database beside the live one, which stays in use"),
+            _STAGED_DATABASE if wish.command == "restore" else _KEPT_DATABASE,
             reads=(wish.source,),
             writes=(beside, work) if isinstance(profile.database, PostgresqlConfig) else (beside,),
         )
     if root:
         yield Step(
             Action.STAGE_MEDIA,
-            msg("unpack the media beside the live root, each file against its checksum"),
+            _STAGED_MEDIA if wish.command == "restore" else _KEPT_MEDIA,
             reads=(wish.source,),
             writes=(str(names.staged(Path(root))),),
         )
-    if database:
+    if database and wish.compared:
         yield Step(
             Action.COMPARE, msg("compare rows, sequences and large objects with what they must be"), reads=(database,)
         )

@@ -54,7 +54,7 @@ def apply(plan: Plan, reporter: Reporter) -> BackupReport:
     archive was made, the error says that it is there.
     """
     started = time.monotonic()
-    state = ProfileState(plan.profile.state, plan.profile.name)
+    state = ProfileState.of(plan.profile)
     run_id = f"{plan.timestamp}-{secrets.token_hex(4)}"
     context = HookContext(plan.profile, plan.variant, run_id)
 

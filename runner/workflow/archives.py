@@ -16,7 +16,7 @@ from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, Interrupted, 
 from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted, silent
 from runner.messages import Message, msg
 from runner.model.plan import Action
-from runner.model.profile import Profile
+from runner.model.profile import Profile, Variant
 from runner.state import ProfileState, Verified
 from runner.workflow.catalogue import Listed, stored_at
 from runner.workflow.choosing import LATEST, Wanted, choose, good_candidates, is_pattern
@@ -136,7 +136,7 @@ def record_verification(profile: Profile, opened: Opened, checked: Checked) -> N
     """Keep the result in the state folder. Raises OSError."""
     if opened.reader is None or opened.listed is None:
         return
-    ProfileState(profile.state, profile.name).record_verified(
+    ProfileState.of(profile).record_verified(
         Verified(
             archive_id=opened.reader.manifest.archive_id,
             archive_name=opened.name,
@@ -147,13 +147,18 @@ def record_verification(profile: Profile, opened: Opened, checked: Checked) -> N
     )
 
 
-def newest_good(profile: Profile, now: datetime, than: Listed, reporter: Reporter = silent) -> Listed | None:
+def newest_good(
+    profile: Profile, now: datetime, than: Listed, reporter: Reporter = silent, wanted: Variant | None = None
+) -> Listed | None:
     """The newest archive other than `than` that is whole, read to its last byte; None when the newest ones are not.
 
-    At most `MOST_TRIED` are read: each may be large, and a person waits. What is found is kept in the state folder
-    where that can be written. Never raises for an archive or a destination that cannot be read.
+    It holds every half that is `wanted`, or that `than` holds. At most `MOST_TRIED` are read: each may be large,
+    and a person waits. What is found is kept in the state folder where that can be written. Never raises for an
+    archive or a destination that cannot be read.
     """
-    for listed in islice(good_candidates(profile, now, than), MOST_TRIED):
+    if wanted is None:
+        wanted = profile.natural_variant if than.variant is None else Variant(than.variant)
+    for listed in islice(good_candidates(profile, now, than, wanted), MOST_TRIED):
         try:
             with opened_found(Found(listed)) as opened:
                 checked = verify_opened(opened, reporter)
@@ -169,16 +174,24 @@ def newest_good(profile: Profile, now: datetime, than: Listed, reporter: Reporte
 
 
 def damaged(
-    profile: Profile, now: datetime, found: Found, error: ArchiveDamaged, reporter: Reporter = silent
+    profile: Profile,
+    now: datetime,
+    found: Found,
+    error: ArchiveDamaged,
+    reporter: Reporter = silent,
+    wanted: Variant | None = None,
 ) -> ArchiveDamaged:
-    """`error` as a restore tells it: its hint names the newest archive that is whole, which is never taken unasked."""
+    """`error` as a restore tells it: its hint names the newest archive that is whole, which is never taken unasked.
+
+    `wanted`: the halves that it must hold; by default those of the damaged one.
+    """
     if isinstance(found.place, Path):
         return error
-    good = newest_good(profile, now, found.place, reporter)
+    good = newest_good(profile, now, found.place, reporter, wanted)
     if good is None:
         hint = msg(
-            "none of the newest others is whole (up to {count} were read): keep this one, and look for a copy of it "
-            "elsewhere; `runner verify {profile} NAME` checks older ones",
+            "none of the newest others is whole (up to {count} that hold as much were read): keep this one, and look "
+            "for a copy of it elsewhere; `runner verify {profile} NAME` checks older ones",
             count=MOST_TRIED,
             profile=profile.name,
         )

@@ -69,7 +69,7 @@ def list_archives(profile: Profile, now: datetime) -> Catalogue:
     # copy beside it is another file, and nobody has read that one.
     last_words = {
         (record.archive_id, record.archive_name, record.destination): record
-        for record in ProfileState(profile.state, profile.name).verified()
+        for record in ProfileState.of(profile).verified()
     }
     for destination in map(open_destination, profile.destinations):
         try:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from runner.errors import ArchiveUnknown, Finding, RunnerError, UsageError, raise_all
 from runner.messages import msg
-from runner.model.profile import Profile
+from runner.model.profile import Profile, Variant
 from runner.workflow.catalogue import Catalogue, Listed, Mark, list_archives
 
 LATEST = "latest"
@@ -78,14 +78,14 @@ def choose(profile: Profile, wanted: Wanted, now: datetime) -> tuple[Listed, tup
     return usable[0], tuple(warnings)
 
 
-def good_candidates(profile: Profile, now: datetime, than: Listed) -> Iterator[Listed]:
+def good_candidates(profile: Profile, now: datetime, than: Listed, wanted: Variant) -> Iterator[Listed]:
     """Archives that may stand in for `than`, newest first: of this instance, with checksums, not known to be damaged.
 
-    Another copy of the same archive is one of them.
+    They hold every half that is `wanted`. Another copy of the same archive is one of them.
     """
     for listed in list_archives(profile, now).archives:
         is_itself = listed.name == than.name and listed.destination.label == than.destination.label
-        if not is_itself and not listed.marks:
+        if not is_itself and not listed.marks and listed.variant in (Variant.FULL.value, wanted.value):
             yield listed
 
 

@@ -20,8 +20,18 @@ from runner.messages import Message, msg
 from runner.model.marks import PostgresqlMarks, Side, SqliteMarks
 from runner.model.plan import Action
 from runner.model.profile import DatabaseConfig, Profile
-from runner.state import Kept, KeptFile, KeptOnServer, ProfileState, Replaced
-from runner.workflow.keeping import dump_database, kept_dump, not_kept, not_removed, remove_kept
+from runner.model.replaced import Kept, KeptOnServer, Replaced
+from runner.state import ProfileState
+from runner.workflow.keeping import (
+    dump_database,
+    has_created,
+    kept_dump,
+    kept_file,
+    new_record,
+    not_kept,
+    not_removed,
+    remove_kept,
+)
 from runner.workflow.places import open_restoration
 from runner.workflow.sources import Source
 
@@ -91,6 +101,8 @@ class Halves:
         """The last thing that may fail without a trace: a place for the safety copy, and the word in the journal."""
         if self._database is not None and self._kept_database is not None and not self._created():
             make_private_folder(self._kept_database.parent)
+        if self._media is not None:
+            self._media.check_live()
         self._journal.note(Step.SWAP)
 
     def swap(self) -> None:
@@ -170,18 +182,8 @@ class Halves:
         """
         earlier = state.replaced()
         record = next((each for each in earlier if each.run_id == self._begin.run_id), None)
-        record = record or Replaced(
-            run_id=self._begin.run_id,
-            at=self._begin.started_at,
-            command=self._begin.command,
-            variant=self._begin.variant,
-            archive=self._begin.archive,
-            exclude=self._begin.exclude,
-            created=self._created(),
-            unreadable=isinstance(self._journal.database, SqliteMarks) and not self._journal.database.readable,
-            media_created=self._journal.media is not None and self._journal.media.live_inode is None,
-            number=1 + max((each.number for each in earlier), default=0),
-        )
+        if record is None:
+            record = new_record(self._journal, None if self._database is None else self._database.label, earlier)
         if self._database is not None and not self._journal.has(Step.KEPT_DATABASE):
             record = self._keep_database(self._database, record, state)
             self._journal.note(Step.KEPT_DATABASE)
@@ -252,7 +254,7 @@ class Halves:
     def _kept(self, database: Restoration) -> Kept | None:
         marks = database.marks
         if isinstance(marks, SqliteMarks):
-            return None if marks.kept is None else KeptFile(marks.kept)
+            return None if marks.kept is None else kept_file(Path(marks.kept), self._warn)
         if marks.way == "in-place":
             return kept_dump(self._kept_database)
         on_server = None if marks.live_oid is None else KeptOnServer(marks.replaced_name, marks.live_oid)
@@ -277,6 +279,7 @@ class Halves:
     def _keep_media(self, media: MediaRestoration, record: Replaced, state: ProfileState) -> Replaced:
         if self._begin.kept_media is None:
             media.let_go(self._journal.note_media)
+            self._tell_not_removed(media)
             return record
         try:
             kept = media.keep(
@@ -287,17 +290,19 @@ class Halves:
             self._warn(not_kept(error.findings, str(kept)))
         record = msgspec.structs.replace(record, media=None if kept is None else str(kept))
         state.record_replaced(record)
+        self._tell_not_removed(media)
         return record
+
+    def _tell_not_removed(self, media: MediaRestoration) -> None:
+        if media.not_removed is not None:
+            self._warn(not_removed((media.not_removed,), media.not_removed.where or media.marks.replaced))
 
     @property
     def _kept_database(self) -> Path | None:
         return None if self._begin.kept_database is None else Path(self._begin.kept_database)
 
     def _created(self) -> bool:
-        match self._journal.database:
-            case PostgresqlMarks(live_oid=None) | SqliteMarks(existed=False):
-                return True
-        return False
+        return has_created(self._journal.database)
 
     def _may_have_been_used(self) -> bool:
         """Whether an application could reach the new media: not behind a closed door, nor if they are an old root."""

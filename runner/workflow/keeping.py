@@ -1,7 +1,9 @@
 """Safety copies: what a restore replaced, written out, proven, recorded, and removed when its time has come."""
 
+import glob
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -20,13 +22,15 @@ from runner.durable import (
     replace_atomically,
 )
 from runner.errors import DumpIncomplete, Finding, WorkspaceFailed
-from runner.journal import Begin
+from runner.journal import Begin, Journal
+from runner.media.trees import remove_tree as remove_media
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord
-from runner.model.marks import PostgresqlMarks, RunNames
+from runner.model.marks import DatabaseMarks, PostgresqlMarks, RunNames, SqliteMarks
 from runner.model.profile import Compression, DatabaseConfig, PostgresqlConfig, Profile, Variant
+from runner.model.replaced import KeptDump, KeptFile, KeptOnServer, Replaced
 from runner.planning.safety import SafetyCopy, copies_to_remove
-from runner.state import KeptDump, KeptFile, KeptOnServer, ProfileState, Replaced
+from runner.state import ProfileState
 from runner.workflow.places import open_capture, open_restoration
 
 _CHUNK_BYTES = 1 << 20
@@ -42,11 +46,14 @@ def dump_database(config: DatabaseConfig, target: Path, names: RunNames, workspa
     if isinstance(config, PostgresqlConfig):
         whole = replace(config, exclude_table_data=(), format="directory")
     partial = target.with_name(f".{target.name}.{names.run_id}.partial")
+    scratch = workspace / "replaced"
     try:
+        remove_tree(scratch)  # what a killed run has left of it
+        make_private_folder(scratch)
         make_private_folder(target.parent)
         remove_tree(partial)
         make_private_folder(partial)
-        with open_capture(whole, workspace, f"{names.timestamp}_replaced") as capture:
+        with open_capture(whole, scratch, f"{names.timestamp}_replaced") as capture:
             hashes: dict[Path, str] = {}
             for part in capture.parts(gzip=True):
                 path = partial / Path(part.name).name
@@ -60,6 +67,8 @@ def dump_database(config: DatabaseConfig, target: Path, names: RunNames, workspa
                 hashes[path] = digest.hexdigest()
             record = capture.record()
         _prove(hashes)
+        for unfinished in target.parent.glob(f".{glob.escape(_record_of(target).name)}.*.new"):
+            remove_file(unfinished)  # of a run that was killed
         replace_atomically(_record_of(target), msgspec.json.encode(record) + b"\n")
         flush_folder(partial)
         partial.rename(target)
@@ -83,6 +92,19 @@ def kept_dump(target: Path | None) -> KeptDump | None:
     return KeptDump(str(target), record)
 
 
+def kept_file(path: Path, warn: Callable[[Finding], object]) -> KeptFile | None:
+    """The finished copy of a SQLite database at `path`, with its hash; None and a warning when it is lost again."""
+    try:
+        return KeptFile(str(path), file_sha256(path))
+    except OSError as error:
+        message = msg(
+            "the safety copy was made and cannot be read any more: {reason}", reason=error.strerror or str(error)
+        )
+        hint = msg("without it there is no way back from this restore; look for the disk that it lay on")
+        warn(Finding("safety-copy.failed", message, str(path), hint))
+        return None
+
+
 def remove_kept(target: Path | None, names: RunNames) -> None:
     """Remove the safety copy of a database, finished or not, of a restore that was taken back. Raises OSError."""
     if target is None:
@@ -93,6 +115,35 @@ def remove_kept(target: Path | None, names: RunNames) -> None:
     else:
         remove_file(target)
     remove_file(_record_of(target))
+
+
+def new_record(journal: Journal, label: str | None, earlier: Sequence[Replaced]) -> Replaced:
+    """The record of the restore that a journal is of, with no safety copy yet. `label` is the database's."""
+    begin, database, media = journal.begin, journal.database, journal.media
+    return Replaced(
+        run_id=begin.run_id,
+        at=begin.started_at,
+        command=begin.command,
+        variant=begin.variant,
+        archive=begin.archive,
+        exclude=begin.exclude,
+        created=has_created(database),
+        media_created=media is not None and media.live_inode is None,
+        unreadable=isinstance(database, SqliteMarks) and not database.readable,
+        number=1 + max((each.number for each in earlier), default=0),
+        database_name=database.name if isinstance(database, PostgresqlMarks) else None,
+        database_path=database.path if isinstance(database, SqliteMarks) else None,
+        database_label=label,
+        media_root=None if media is None else media.root,
+    )
+
+
+def has_created(marks: DatabaseMarks | None) -> bool:
+    """Whether there was no database before."""
+    match marks:
+        case PostgresqlMarks(live_oid=None) | SqliteMarks(existed=False):
+            return True
+    return False
 
 
 def prune_copies(profile: Profile, state: ProfileState, now: datetime) -> list[str]:
@@ -108,13 +159,15 @@ def prune_copies(profile: Profile, state: ProfileState, now: datetime) -> list[s
         _verified_backups(profile, state),
         None if target is None else target.run_id,
     ):
+        if any(not path.parent.is_dir() for path in copy.paths):
+            continue  # its disk is not connected
         kept = records[copy.run_id].database
         if isinstance(kept, KeptOnServer):
             _drop(profile, copy.run_id, kept, state)
             removed.append(kept.name)
         for path in copy.paths:
             if path.is_dir():
-                remove_tree(path)
+                remove_media(path)
             else:
                 path.unlink(missing_ok=True)
             _record_of(path).unlink(missing_ok=True)
@@ -168,16 +221,21 @@ def not_removed(error_findings: tuple[Finding, ...], where: str) -> Finding:
 def _prove(hashes: dict[Path, str]) -> None:
     """Read every file again and compare."""
     for path, expected in hashes.items():
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-        if digest.hexdigest() != expected:
+        if file_sha256(path) != expected:
             raise DumpIncomplete(
                 msg("the safety copy does not read back as it was written"),
                 where=str(path),
                 hint=msg("check the disk and the memory of this machine"),
             )
+
+
+def file_sha256(path: Path) -> str:
+    """Of the whole file, read now. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _record_of(target: Path) -> Path:

@@ -74,12 +74,13 @@ def opened_source(
             odd = (*checked.warnings, *_damaged_places(request.profile, checked), *_foreign(request.profile, opened))
             yield ArchiveSource(opened, skip), odd, lost
     except ArchiveDamaged as error:
-        raise damaged(request.profile, request.now, found, error, reporter) from None
+        raise damaged(request.profile, request.now, found, error, reporter, request.variant) from None
 
 
 def planned(request: RestoreRequest, source: ArchiveSource) -> RestorePlan:
     """The plan of a restore. Raises Refused, with the newest archive that could serve the wish, where there is one."""
-    wish = RestoreWish("restore", source.label, request.variant, request.safety_copy)
+    compared = source.record is not None
+    wish = RestoreWish("restore", source.label, request.variant, request.safety_copy, compared)
     try:
         return plan_restore(request.profile, source.offered, wish, request.names)
     except Refused as error:
@@ -94,7 +95,7 @@ def circumstances_of(
     lost: tuple[Finding, ...],
 ) -> Circumstances:
     """What the preflight has to know: `found` with the half that nobody left out by name, and whose SQL it is."""
-    state = ProfileState(request.profile.state, request.profile.name)
+    state = ProfileState.of(request.profile)
     trusted = request.trust_sql or (source.archive_id is not None and state.has_made(source.archive_id))
     return Circumstances(trusted, (*found, *_left_as_it_is(request, plan, source)), lost)
 
@@ -119,7 +120,7 @@ def _damaged_places(profile: Profile, checked: Checked) -> Iterator[Finding]:
     if not checked.damage:
         return
     message = msg(
-        "damage that was accepted: {count} places of the archive, the first of them: {first}",
+        "places of the archive that are damaged, and accepted: {count}; the first: {first}",
         count=len(checked.damage),
         first=checked.damage[0].message,
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runner.errors import Interrupted, RecoveryNeeded, RunnerError, WorkspaceFailed
+from runner.errors import HookFailed, Interrupted, RecoveryNeeded, RunnerError, SeveralFailed, WorkspaceFailed
 from runner.events import Logged, Reporter
 from runner.journal import Journal, Step
 from runner.messages import msg
@@ -22,7 +22,14 @@ def settle(profile: Profile, state: ProfileState, reporter: Reporter) -> bool:
         state.journal_path.unlink(missing_ok=True)  # cut short in its very first line: nothing was done
         return False
     refuse_while_swapping(profile, journal)
-    clean_up(profile, state, journal, reporter)
+    failed = clean_up(profile, state, journal, reporter)
+    if failed is not None:
+        text = msg(
+            "an interrupted {command} was cleaned up and its `after_restore` failed, so nothing else was begun",
+            command=journal.begin.command,
+        )
+        hint = msg("start the application by hand; then run this command again")
+        raise SeveralFailed((HookFailed(text, where=journal.begin.run_id, hint=hint), failed))
     return True
 
 
@@ -42,15 +49,17 @@ def refuse_while_swapping(profile: Profile, journal: Journal | None) -> None:
     )
 
 
-def clean_up(profile: Profile, state: ProfileState, journal: Journal, reporter: Reporter) -> None:
-    """Take a restore away that never came to its swap, with everything it staged; its application is started again."""
+def clean_up(profile: Profile, state: ProfileState, journal: Journal, reporter: Reporter) -> RunnerError | None:
+    """Take a restore away that never came to its swap, with everything it staged; its application is started again.
+
+    Returns what that failed with: the rest is done then.
+    """
     with Halves(profile, journal, workspace_of(state, journal), reporter) as halves:
         halves.discard()
     failed = resumed(profile, journal, reporter)
     journal.end()
-    if failed is not None:
-        raise failed
     reporter(Logged(msg("cleaned up after an interrupted {command}", command=journal.begin.command)))
+    return failed
 
 
 def resume(profile: Profile, journal: Journal, reporter: Reporter) -> None:
@@ -66,13 +75,17 @@ def start_again(profile: Profile, journal: Journal, reporter: Reporter) -> None:
     journal.note(Step.RESUMED)
 
 
-def resumed(profile: Profile, journal: Journal, reporter: Reporter) -> RunnerError | None:
+def resumed(profile: Profile, journal: Journal, reporter: Reporter, *, is_in: bool = False) -> RunnerError | None:
     """`resume`, whose failure is told once all else is done: a hook that fails each time must not keep it from its end.
 
-    An interruption ends it here, and the next run resumes again.
+    With `is_in` the restored state is in, and `after_restore` runs whether or not anything ran before it. An
+    interruption ends it here, and the next run resumes again.
     """
     try:
-        resume(profile, journal, reporter)
+        if is_in and not journal.has(Step.RESUMED):
+            start_again(profile, journal, reporter)
+        else:
+            resume(profile, journal, reporter)
     except Interrupted:
         raise
     except RunnerError as error:

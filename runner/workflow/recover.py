@@ -4,9 +4,10 @@ Forward once the new state of the database is live, back before that; what is li
 the file system, never guessed from the journal.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
-from runner.errors import Finding, RecoveryNeeded, RunnerError, WorkspaceFailed
+from runner.errors import Finding, Interrupted, RecoveryNeeded, RunnerError, WorkspaceFailed
 from runner.events import Logged, Reporter
 from runner.journal import Journal, Step
 from runner.messages import msg
@@ -17,7 +18,7 @@ from runner.state import ProfileState
 from runner.workflow.halves import Halves
 from runner.workflow.keeping import mark_undone
 from runner.workflow.pending import clean_up, read_journal, resumed, workspace_of
-from runner.workflow.restore import NotStartedAgain, clean_work
+from runner.workflow.restore import DoneWithErrors, clean_work, not_started_again
 from runner.workflow.shield import Shield
 
 Direction = Literal["forward", "back"]
@@ -25,32 +26,43 @@ Direction = Literal["forward", "back"]
 
 def recover(profile: Profile, forced: Direction | None, reporter: Reporter) -> RecoverReport:
     """Raises RecoveryNeeded when nobody can tell which state is live and nobody said where to go; RunnerError."""
-    state = ProfileState(profile.state, profile.name)
+    state = ProfileState.of(profile)
     with state.locked():
         journal = read_journal(state)
         if journal is None:
             state.journal_path.unlink(missing_ok=True)  # cut short in its very first line: nothing was done
             clean_work(state, reporter)
             return RecoverReport(profile.name, "nothing")
+        done: tuple[RecoverReport, Sequence[RunnerError]] | None = None
         try:
             with Shield(lambda: reporter(Logged(msg("interrupted: the recovery is finished first")))):
-                return _recover(profile, state, journal, forced, reporter)
+                done = _recover(profile, state, journal, forced, reporter)
+        except Interrupted:
+            if done is None:
+                raise
+            late = Interrupted(msg("interrupted when the recovery was done already; it stays"))
+            done = done[0], (*done[1], late)
         except OSError as error:
             raise WorkspaceFailed(
                 msg("the recovery cannot go on: {reason}", reason=error.strerror or str(error)),
                 where=error.filename or str(profile.state),
                 hint=msg("check the free space and permissions there, and run `runner recover` again"),
             ) from None
+        report, failures = done
+        if failures:
+            raise DoneWithErrors(report, failures)
+        return report
 
 
 def _recover(
     profile: Profile, state: ProfileState, journal: Journal, forced: Direction | None, reporter: Reporter
-) -> RecoverReport:
+) -> tuple[RecoverReport, Sequence[RunnerError]]:
+    """What was done, and the failure of `after_restore`."""
     begin = journal.begin
     warnings: tuple[Finding, ...] = ()
     failed: RunnerError | None = None
     if not journal.swap_began:
-        clean_up(profile, state, journal, reporter)
+        failed = clean_up(profile, state, journal, reporter)
         outcome = "cleaned"
     else:
         with Halves(profile, journal, workspace_of(state, journal), reporter) as halves:
@@ -58,7 +70,7 @@ def _recover(
             if forward:
                 if not journal.has(Step.OPENED):
                     halves.go_on()
-                failed = resumed(profile, journal, reporter)
+                failed = resumed(profile, journal, reporter, is_in=True)
                 halves.keep(state)
                 mark_undone(state, begin)
             else:
@@ -69,9 +81,9 @@ def _recover(
         journal.end()
     clean_work(state, reporter)
     report = RecoverReport(profile.name, outcome, begin.run_id, begin.archive, warnings)
-    if failed is not None:
-        raise NotStartedAgain(report, failed) if outcome == "finished" else failed
-    return report
+    if failed is None:
+        return report, ()
+    return report, not_started_again(profile, failed) if outcome == "finished" else (failed,)
 
 
 def _goes_forward(profile: Profile, journal: Journal, halves: Halves, forced: Direction | None) -> bool:

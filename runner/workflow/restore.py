@@ -6,19 +6,17 @@ back, by this run or by `runner recover`.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from runner.errors import (
     Finding,
-    HookFailed,
     Interrupted,
+    NotStartedAgain,
+    Obstructed,
     RecoveryNeeded,
-    Refused,
     RunnerError,
     SeveralFailed,
     WorkspaceFailed,
@@ -28,8 +26,9 @@ from runner.journal import Begin, Journal, Step
 from runner.messages import msg
 from runner.model.plan import RestorePlan
 from runner.model.profile import Profile, Variant
+from runner.model.replaced import KeptDump, KeptFile, KeptOnServer, Replaced
 from runner.model.report import RecoverReport, RestoreReport
-from runner.state import KeptDump, KeptFile, KeptOnServer, ProfileState, Replaced, Workspace
+from runner.state import ProfileState, Workspace
 from runner.workflow.halves import Halves
 from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.inspection import Circumstances, Confirm, Prepared, inspect
@@ -44,7 +43,7 @@ from runner.workflow.taking_back import obstacle
 
 def examine(request: RestoreRequest, reporter: Reporter) -> Prepared:
     """Everything up to the question, and nothing more: for a dry run. Raises RunnerError."""
-    state = ProfileState(request.profile.state, request.profile.name)
+    state = ProfileState.of(request.profile)
     refuse_interrupted(request.profile, state)
     with opened_source(request, reporter) as (source, found, lost):
         plan = planned(request, source)
@@ -55,7 +54,6 @@ def look_ahead(
     plan: RestorePlan, source: Source, state: ProfileState, reporter: Reporter, circumstances: Circumstances
 ) -> Prepared:
     """What `carry_out` would ask. Changes nothing."""
-    plan = _with_free_names(plan)
     journal = Journal(state.journal_path, _begin(plan, source, circumstances.undone))
     with Halves(plan.profile, journal, state.work_folder(plan.names.run_id), reporter) as halves:
         return inspect(plan, source, halves, circumstances)
@@ -73,7 +71,7 @@ def refuse_interrupted(profile: Profile, state: ProfileState) -> None:
 
 def restore(request: RestoreRequest, confirm: Confirm, reporter: Reporter) -> RestoreReport:
     """Raises RunnerError; then the old state is live and nothing is left behind, unless it is RecoveryNeeded."""
-    state = ProfileState(request.profile.state, request.profile.name)
+    state = ProfileState.of(request.profile)
     context = HookContext(request.profile, request.variant or request.profile.natural_variant, request.names.run_id)
     with failures_told(context, reporter), state.locked():
         settle(request.profile, state, reporter)
@@ -94,9 +92,10 @@ def carry_out(
 ) -> RestoreReport:
     """From the question to the report, with the lock held. See `restore`."""
     started = time.monotonic()
-    plan = _with_free_names(plan)
     journal = Journal(state.journal_path, _begin(plan, source, circumstances.undone))
     record: Replaced | None = None
+    late: list[RunnerError] = []
+    warnings: list[Finding] = []
     told = partial(reporter, Logged(msg("interrupted: what has begun is finished first")))
     try:
         with Shield(told) as shield, state.workspace(plan.names.run_id) as workspace:
@@ -105,7 +104,8 @@ def carry_out(
                     halves = held.enter_context(Halves(plan.profile, journal, workspace.folder, reporter))
                     _note_probe(plan, halves, workspace)
                     prepared = inspect(plan, source, halves, circumstances)
-                    _raise_errors(prepared.errors)
+                    if prepared.errors:
+                        raise Obstructed(prepared.errors)
                     confirm(prepared.question)
                 try:
                     record, failed = _exchange(plan, source, halves, state, shield, reporter)
@@ -113,10 +113,15 @@ def carry_out(
                     raise _waiting(plan, state, _workspace_failed(plan, error)) from None
                 except RunnerError as error:
                     raise _waiting(plan, state, error) from None
-            warnings = [*prepared.question.warnings, *prepared.question.foreign, *halves.warnings]
+            if failed is not None:
+                late += not_started_again(plan.profile, failed)
+            warnings += [*prepared.question.warnings, *prepared.question.foreign, *halves.warnings]
             warnings += _afterwards(plan, state, reporter)
     except RunnerError as error:
-        raise _as_it_is(error, plan, state, is_in=record is not None) from None
+        told_as = _as_it_is(error, plan, state, is_in=record is not None)
+        if record is None:
+            raise told_as from None
+        late.append(told_as)
     refused = obstacle(plan.profile, state, record, state.replaced())
     report = RestoreReport(
         profile=plan.profile.name,
@@ -131,46 +136,27 @@ def carry_out(
         lost=circumstances.lost,
         warnings=(*circumstances.lost, *warnings),
     )
-    if failed is not None:
-        raise NotStartedAgain(report, failed)
+    if late:
+        raise DoneWithErrors(report, late)
     return report
 
 
-class NotStartedAgain(HookFailed):
-    """The restored state is in, in both halves, and `after_restore` failed. `report` is what was done."""
+class DoneWithErrors(SeveralFailed):
+    """What was asked for is done and stays, as `report` says; the errors are of what came after it."""
 
-    code = "step.after-restore"
-
-    def __init__(self, report: RestoreReport | RecoverReport, failure: RunnerError) -> None:
-        super().__init__(
-            msg("the restored state is in and stays, but `after_restore` failed: the application may not run"),
-            where=report.profile,
-            hint=msg("start it by hand; do not restore again for this"),
-        )
+    def __init__(self, report: RestoreReport | RecoverReport, errors: Sequence[RunnerError]) -> None:
+        super().__init__(errors)
         self.report = report
-        self.failure = failure
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        return (*super().findings, *self.failure.findings)
 
 
-def _with_free_names(plan: RestorePlan) -> RestorePlan:
-    """Two restores of one second must not share a safety copy: `-2` is added to the second."""
-
-    def free(path: Path | None) -> Path | None:
-        candidate, number = path, 2
-        while path is not None and candidate is not None and candidate.exists():
-            candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-            number += 1
-        return candidate
-
-    database, media = free(plan.kept_database), free(plan.kept_media)
-    renamed = {str(plan.kept_database): str(database), str(plan.kept_media): str(media)}
-    steps = tuple(
-        replace(step, writes=tuple(renamed.get(place, place) for place in step.writes)) for step in plan.steps
+def not_started_again(profile: Profile, failure: RunnerError) -> tuple[RunnerError, RunnerError]:
+    """`failure` of `after_restore`, behind what it means."""
+    first = NotStartedAgain(
+        msg("the restored state is in and stays, but `after_restore` failed: the application may not run"),
+        where=profile.name,
+        hint=msg("start it by hand; do not restore again for this"),
     )
-    return replace(plan, steps=steps, kept_database=database, kept_media=media)
+    return first, failure
 
 
 def _note_probe(plan: RestorePlan, halves: Halves, workspace: Workspace) -> None:
@@ -310,15 +296,6 @@ def _begin(plan: RestorePlan, source: Source, undone: Replaced | None = None) ->
         exclude=source.exclude,
         undoes=None if undone is None else undone.run_id,
     )
-
-
-def _raise_errors(errors: tuple[Finding, ...]) -> None:
-    """All of them at once."""
-    refusals = [Refused(each.message, where=each.where, hint=each.hint) for each in errors]
-    if len(refusals) == 1:
-        raise refusals[0]
-    if refusals:
-        raise SeveralFailed(refusals)
 
 
 def _afterwards(plan: RestorePlan, state: ProfileState, reporter: Reporter) -> list[Finding]:

@@ -9,14 +9,15 @@ from typing import Protocol
 from runner.archive.inventory import raw_path
 from runner.databases.base import DumpFile, DumpFolder, DumpKind, DumpSource, KeptDatabase, Offer
 from runner.durable import PRIVATE_FILE
-from runner.errors import ArchiveDamaged, Finding, SourceMissing
+from runner.errors import ArchiveDamaged, Finding, IntegrityError, SourceMissing
 from runner.media.restoration import MediaNote, MediaRestoration
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord, Manifest, PostgresqlRecord
 from runner.model.profile import Variant
-from runner.state import KeptDump, KeptFile, KeptOnServer, Replaced
+from runner.model.replaced import KeptDump, KeptFile, KeptOnServer, Replaced
 from runner.workflow.archives import Opened
 from runner.workflow.incoming import incoming_media, unpack_database, unpacked_bytes
+from runner.workflow.keeping import file_sha256
 
 Advance = Callable[[int], object]
 
@@ -121,8 +122,8 @@ class SafetySource:
         match self._replaced.database:
             case KeptDump(path=path, record=record):
                 return Offer("folder", record, trusted=True, unpacked_bytes=_size_of(Path(path)))
-            case KeptOnServer():
-                return Offer("kept", None, trusted=True)
+            case KeptOnServer(name=name, oid=oid):
+                return Offer("kept", None, trusted=True, kept=KeptDatabase(name, oid))
             case KeptFile(path=path):
                 return Offer("file", None, trusted=True, unpacked_bytes=_size_of(Path(path)))
             case None:
@@ -141,8 +142,14 @@ class SafetySource:
                 return DumpFolder(Path(path))
             case KeptOnServer(name=name, oid=oid):
                 return KeptDatabase(name, oid)
-            case KeptFile(path=path):
+            case KeptFile(path=path, sha256=expected):
                 _must_be_there(Path(path))
+                if expected is not None and file_sha256(Path(path)) != expected:
+                    raise IntegrityError(
+                        msg("the safety copy is not what it was when it was made"),
+                        where=path,
+                        hint=msg("keep it, and restore an archive; `runner list` shows them"),
+                    )
                 copy = folder / "database.sqlite3"
                 copy.touch(PRIVATE_FILE)
                 shutil.copyfile(path, copy)  # staging changes the file that it is given; the safety copy stays

@@ -8,9 +8,10 @@ from runner.messages import msg
 from runner.model.marks import RunNames
 from runner.model.plan import RestorePlan
 from runner.model.profile import Profile, Variant
+from runner.model.replaced import Replaced
 from runner.model.report import RestoreReport
 from runner.planning.restore import RestoreWish, plan_restore
-from runner.state import ProfileState, Replaced
+from runner.state import ProfileState
 from runner.workflow.hooks import HookContext, failures_told
 from runner.workflow.inspection import Circumstances, Confirm, Prepared
 from runner.workflow.pending import settle
@@ -24,7 +25,7 @@ def undo(profile: Profile, run_id: str | None, names: RunNames, confirm: Confirm
 
     Raises Refused when there is nothing to go back to, and RunnerError as `restore` does.
     """
-    state = ProfileState(profile.state, profile.name)
+    state = ProfileState.of(profile)
     context = HookContext(profile, profile.natural_variant, names.run_id)
     with failures_told(context, reporter), state.locked():
         settle(profile, state, reporter)
@@ -36,7 +37,7 @@ def undo(profile: Profile, run_id: str | None, names: RunNames, confirm: Confirm
 
 def examine_undo(profile: Profile, run_id: str | None, names: RunNames, reporter: Reporter) -> Prepared:
     """Everything up to the question, and nothing more: for a dry run. Raises RunnerError."""
-    state = ProfileState(profile.state, profile.name)
+    state = ProfileState.of(profile)
     refuse_interrupted(profile, state)
     replaced = chosen(profile, state, run_id)
     plan, source = _plan(profile, replaced, names)
@@ -45,7 +46,7 @@ def examine_undo(profile: Profile, run_id: str | None, names: RunNames, reporter
 
 def _plan(profile: Profile, replaced: Replaced, names: RunNames) -> tuple[RestorePlan, SafetySource]:
     source = SafetySource(replaced)
-    wish = RestoreWish("undo", source.label, Variant(source.offered))
+    wish = RestoreWish("undo", source.label, Variant(source.offered), compared=source.record is not None)
     return plan_restore(profile, source.offered, wish, names), source
 
 

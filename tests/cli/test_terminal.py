@@ -5,10 +5,12 @@ import re
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.projects import COMMAND, Project
+from tests.restores import sqlite_scene
 
 if sys.platform == "win32":
     pytest.skip("there are no pseudo-terminals here", allow_module_level=True)
@@ -65,3 +67,35 @@ def test_a_narrow_terminal_cuts_the_words_and_not_the_bar(project: Project, colu
 def test_without_colours_there_are_lines_and_no_bars(project: Project) -> None:
     lines = frames_on_terminal(project, 80, "utf-8", "--no-color")
     assert all(line.startswith("- ") for line in lines)
+
+
+def test_the_question_shows_its_answers_and_takes_one(tmp_path: Path) -> None:
+    scene = sqlite_scene(tmp_path)
+    ours, theirs = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    with subprocess.Popen(
+        [*COMMAND, "restore", "app"],
+        cwd=scene.project.folder,
+        env={**environment, "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        answered = False
+        while True:
+            try:
+                chunk = os.read(ours, 1 << 12)
+            except OSError:
+                break
+            seen += chunk
+            if not answered and b"[y/N]" in seen:
+                os.write(ours, b"y\n")
+                answered = True
+    os.close(ours)
+    assert answered, seen
+    assert process.returncode == 0, seen
+    asked = seen[seen.index(b"Replace it?") :]
+    assert b"%" not in asked[: asked.index(b"y\r\n")]  # no bar is drawn where the answer is typed
+    assert scene.live() == scene.new

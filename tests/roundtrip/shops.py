@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,15 @@ class Shop:
 
     def content(self) -> bytes:
         dumped = self.cluster.run("pg_dump", dbname=self.config.name).stdout
+        self.wait_alone()
         return b"".join(line for line in dumped.splitlines(keepends=True) if b"restrict " not in line)
+
+    def wait_alone(self) -> None:
+        """The server takes a moment to forget a session that has ended; one that is held open is not waited for."""
+        query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{self.config.name}' AND usesysid IS NOT NULL"
+        until = time.monotonic() + 2
+        while self.cluster.sql("postgres", query) != [(0,)] and time.monotonic() < until:
+            time.sleep(0.02)
 
     def is_open(self) -> bool:
         query = f"SELECT datallowconn FROM pg_database WHERE datname = '{self.config.name}'"
@@ -71,6 +80,7 @@ class Shop:
             return cursor.fetchall() if cursor.description is not None else []
 
     def errors(self, record: PostgresqlRecord | None = None) -> list[str]:
+        self.wait_alone()
         with self.restoration() as restoration:
             preflight = restoration.preflight(Offer("folder", record or self.record))
         return [str(error) for error in preflight.errors]

@@ -45,9 +45,9 @@ def test_pagila_comes_back_whole(film_shop: Shop, kind: str) -> None:
         assert restoration.preflight(Offer("folder", shop.record)).errors == []
         assert restoration.look().exists
         until = time.monotonic() + 10  # the server takes a moment to forget the preflight's own session
-        while restoration.look().sessions and time.monotonic() < until:
+        while (seen := restoration.look().sessions) and time.monotonic() < until:
             time.sleep(0.05)
-        assert restoration.look().sessions == ()
+        assert seen == ()
         source: DumpFolder | DumpScript = DumpFolder(shop.folder)
         if kind == "script":
             script = shop.cluster.run("pg_restore", "--file=-", str(shop.folder)).stdout

@@ -13,7 +13,8 @@ import pytest
 
 from runner.model.manifest import PostgresqlRecord
 from runner.model.profile import Variant
-from runner.state import KeptOnServer, ProfileState
+from runner.model.replaced import KeptOnServer
+from runner.state import ProfileState
 from runner.workflow.keeping import prune_copies
 from tests.extract import described
 from tests.inside import profile_of
@@ -24,6 +25,7 @@ from tests.restores import (
     counted_calls,
     postgresql_content,
     postgresql_scene,
+    spoken,
     strike,
 )
 from tests.servers.postgresql import Cluster
@@ -90,15 +92,15 @@ def test_the_old_database_may_stay_on_the_server(make_scene: Callable[..., Postg
 
 
 def test_a_database_that_stayed_is_dropped_when_its_time_has_come_and_never_the_live_one(
-    make_scene: Callable[..., PostgresqlScene],
+    make_scene: Callable[..., PostgresqlScene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = make_scene(extra="restore: {safety_copy: {database: rename, keep_last: 1}}\n")
     for _ in range(2):
         assert scene.project.run("restore", "app", "--yes").returncode == 0
     profile, state = profile_of(scene.project), ProfileState(scene.project.folder / ".runner", "app")
     assert len(scene.databases()) == 2
-    scene.project.apply()
     later = datetime.now().astimezone() + timedelta(days=30)
+    monkeypatch.setattr("runner.workflow.keeping._verified_backups", lambda *_: [later])
     first, last = state.replaced()
     removed = prune_copies(profile, state, later)
     assert isinstance(first.database, KeptOnServer)
@@ -126,6 +128,10 @@ def test_a_role_that_replaces_in_place_cannot_leave_the_old_database_on_the_serv
     assert "safety_copy.database: dump" in refused.stderr
     assert scene.live() == before
     profile.write_text(text.replace("database: rename", "database: dump"), "utf-8")
+    dry = spoken(scene.project.run("restore", "app", "--dry-run").stdout)
+    assert "the content is replaced in place: nobody can connect while that goes on" in dry
+    assert "beside the live one" not in dry
+    assert "runner_new_" not in dry
     done = scene.project.run("restore", "app", "--yes")
     assert done.returncode in (0, 3), done.stderr
 

@@ -1,7 +1,6 @@
 """What a restore says: what was done though something failed, what was left, and which archive would have served."""
 
 import json
-import time
 from pathlib import Path
 
 from runner.events import Event, StageStarted
@@ -140,18 +139,6 @@ def test_a_restore_that_goes_on_is_not_called_interrupted(scene: Scene) -> None:
     assert [error["code"] for error in told["errors"]] == ["locked"]
     assert told["exit_code"] == 11
     assert scene.live() == scene.new
-
-
-def test_a_dry_run_finds_another_name_for_the_safety_copy_as_the_restore_does(scene: Scene) -> None:
-    copies = scene.project.folder / "backups_local"
-    copies.mkdir()
-    taken = [time.strftime("%Y%m%d_%H%M%S", time.localtime(time.time() + ahead)) for ahead in range(30)]
-    for moment in taken:
-        (copies / f"db_pre_restore_{moment}.sqlite3").write_bytes(b"")
-    done = scene.project.run("restore", "app", "--dry-run", "--format", "json")
-    assert done.returncode == 0, done.stderr
-    (keep,) = (step for step in json.loads(done.stdout)["plan"]["steps"] if step["action"] == "keep")
-    assert any(place.endswith("-2.sqlite3") for place in keep["writes"])
 
 
 def test_every_secret_that_is_missing_is_told_at_once(postgresql: PostgresqlScene) -> None:

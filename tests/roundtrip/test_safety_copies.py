@@ -4,6 +4,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from runner.errors import StepFailed
 from runner.events import Event, Reporter, StageStarted
 from runner.model.plan import Action
 from runner.state import ProfileState
-from tests.inside import restore_here
+from runner.workflow.keeping import prune_copies
+from tests.inside import profile_of, restore_here
 from tests.restores import PostgresqlScene, Scene, fresh_postgresql_scene, spoken, sqlite_scene
 from tests.servers.postgresql import Cluster
 
@@ -41,7 +43,8 @@ def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_touched(
     for arguments in (("--dry-run",), ("--yes",)):
         done = scene.project.run("restore", "app", "--variant", variant, *arguments)
         assert done.returncode == 15, done.stderr
-        assert f"`{folder}` is not a folder" in spoken(done.stderr)
+        wrong = "is a link to what is not there" if spoil is a_link_to_nothing else "is not a folder"
+        assert f"`{folder}` {wrong}" in spoken(done.stderr)
         assert "restore.safety_copy.path" in spoken(done.stderr)
     assert scene.live() == scene.old
     assert scene.leftovers() == []
@@ -259,3 +262,21 @@ def test_a_role_that_is_not_there_is_told_as_that(cluster: Cluster, postgresql: 
     assert f"there is no role `{nobody}` on this server" in spoken(refused.stderr)
     assert "CREATE ROLE" in refused.stderr
     assert "may not create anything" not in refused.stderr
+
+
+def test_safety_copies_on_a_disk_that_is_not_connected_stay_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    scene = sqlite_scene(tmp_path, extra=f"restore: {{safety_copy: {{path: '{disk}', keep_last: 1}}}}\n")
+    for _ in range(2):
+        assert scene.project.run("restore", "app", "--yes").returncode == 0
+    profile, state = profile_of(scene.project), ProfileState(scene.project.folder / ".runner", "app")
+    later = datetime.now().astimezone() + timedelta(days=30)
+    monkeypatch.setattr("runner.workflow.keeping._verified_backups", lambda *_: [later])
+    disk.rename(tmp_path / "unplugged")
+    assert prune_copies(profile, state, later) == []
+    assert len(state.replaced()) == 2
+    (tmp_path / "unplugged").rename(disk)
+    assert len(prune_copies(profile, state, later)) == 2
+    assert len(list(disk.iterdir())) == 2

@@ -86,7 +86,10 @@ def mapped_errors(config: PostgresqlConfig) -> Iterator[None]:
         raise ServerUnavailable(
             msg("the PostgreSQL server cannot be used: {reason}", reason=str(error).strip()),
             where=describe(config),
-            hint=msg("check that the server runs, and `database.host`, `port`, `user` and `password` in the profile"),
+            hint=msg(
+                "check that the server runs, and host, port, user and password in the profile: in `database`, and in "
+                "`restore.admin` where that is set"
+            ),
         ) from None
     except psycopg.Error as error:
         raise StepFailed(

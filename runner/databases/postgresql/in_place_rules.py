@@ -127,11 +127,11 @@ def sessions(connection: Connection, name: str) -> tuple[str, ...]:
     return tuple(str(who) for (who,) in rows)
 
 
-# A table that was never analysed or vacuumed has no page in the catalog; what was written into it since the server's
-# statistics began is counted there. One that has pages on the disk and no rows in either was never counted.
+# The server's statistics count what is written, until a crash or a reset takes them away; then there is what ANALYZE or
+# VACUUM left in the catalog. A table that has pages on the disk and none in the catalog was never counted by either.
 _LIVE = """
 WITH found AS (
-    SELECT CASE WHEN c.relpages = 0 THEN pg_stat_get_live_tuples(c.oid) ELSE greatest(c.reltuples, 0) END AS rows,
+    SELECT coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples, 0)) AS rows,
            c.relpages = 0 AND pg_relation_size(c.oid) > 0 AS unseen
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
@@ -173,7 +173,11 @@ def no_database(label: str) -> Finding:
 
 
 def no_such_way(label: str) -> Finding:
-    return _refusal(msg("a role that may not create databases cannot bring back this kind of dump"), _ADMIN, label)
+    return _refusal(
+        msg("a role that may not create databases cannot bring back one that stayed on the server under another name"),
+        _ADMIN,
+        label,
+    )
 
 
 def check_server(session: Connection, name: str, record: PostgresqlRecord | None, found: Preflight) -> None:

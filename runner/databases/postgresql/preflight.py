@@ -4,7 +4,7 @@ from runner.databases.base import Preflight
 from runner.databases.postgresql import preflight_offer
 from runner.databases.postgresql.asking import ADMIN, Question, names, refusal, some, warning
 from runner.databases.postgresql.blueprint import Existing, may_act_for
-from runner.databases.postgresql.swap import MAY_END
+from runner.databases.postgresql.swap import MAY_END, name_of
 from runner.messages import msg
 
 _CANNOT_END = f"""
@@ -23,6 +23,13 @@ def inspect(asked: Question) -> Preflight:
     _check_rights(asked, found)
     if asked.live is not None:
         _check_live(asked, asked.live, found)
+    if asked.offer.kept is not None and name_of(asked.connection, asked.offer.kept.oid) != asked.offer.kept.name:
+        found.errors.append(
+            refusal(
+                msg("the database `{name}` is not on the server any more", name=asked.offer.kept.name),
+                msg("restore an archive instead: `runner list` shows them"),
+            )
+        )
     if asked.offer.kind != "kept":
         preflight_offer.check(asked, found)
     return found

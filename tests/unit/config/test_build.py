@@ -75,6 +75,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
         source=folder / "profiles" / "school.yml",
         instance="school",
         state=folder / ".runner",
+        project=folder,
         description="Everything",
         database=PostgresqlConfig(
             name="school_db",
@@ -123,6 +124,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         source=folder / "profiles" / "shop.yml",
         instance="shop",
         state=folder / ".runner",
+        project=folder,
         database=SqliteConfig(folder / "db.sqlite3"),
         archive=ArchiveConfig("shop_backup_{timestamp}.zip"),
         destinations=(LocalDestination(folder / "backups"),),

@@ -94,3 +94,20 @@ def test_one_profile_is_held_against_the_others(tmp_path: Path) -> None:
 def test_the_mistakes_of_the_others_are_their_own(tmp_path: Path) -> None:
     project(tmp_path, broken="version: 1\ndatabase: [\n", one=VALID, wrong=VALID.replace("sqlite,", "sqlit,"))
     assert complaints(tmp_path, "one") == []
+
+
+def test_what_one_keeps_in_the_media_of_another(tmp_path: Path) -> None:
+    one = "version: 1\nmedia: {root: media}\ndestinations: [{type: local, path: backups}]\n"
+    two = (
+        "version: 1\ndatabase: {engine: sqlite, path: media/x.sqlite3}\n"
+        "destinations: [{type: local, path: media/out}]\nrestore: {safety_copy: {path: media/copies}}\n"
+    )
+    project(tmp_path, one=one, two=two)
+    assert complaints(tmp_path, "one") == [
+        "profiles/one.yml:2:15  media.root: `media/x.sqlite3` of the profile `two` lies inside"
+    ]
+    assert complaints(tmp_path, "two") == [
+        "profiles/two.yml:2:34  database.path: `media/x.sqlite3` lies inside `media.root` of the profile `one`",
+        "profiles/two.yml:3:36  destinations[0].path: `media/out` lies inside `media.root` of the profile `one`",
+        "profiles/two.yml:4:31  restore.safety_copy.path: `media/copies` lies inside `media.root` of the profile `one`",
+    ]

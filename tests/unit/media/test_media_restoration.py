@@ -1,5 +1,6 @@
 """A media root replaced, kept and put back, by every way."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.errors import StepFailed
 from runner.media.restoration import MediaRestoration
+from runner.media.trees import remove_tree
 from runner.model.marks import RunNames, Side
 from tests.privileges import give_away, unprivileged
 from tests.unit.media.places import CHECKOUT, Place, mounted, nothing, restored, without_excluded
@@ -105,6 +108,58 @@ def test_undone_by_adopting_what_was_kept(media: Path, other_disk: Path, *, othe
     assert picture(again) == new
     assert sorted(path.name for path in media.parent.iterdir()) == ["again", "media"]
     assert kept.exists() is other
+
+
+def test_what_was_adopted_goes_home_though_its_folder_is_gone(media: Path) -> None:
+    old = picture(media)
+    made = restored(media)
+    kept = media.parent / "backups_local" / "kept"
+    made.keep(kept, nothing, nothing)
+    undo = MediaRestoration(media, RunNames("20260109_110353-0123abce"), None)
+    undo.adopt(kept, nothing, nothing)
+    kept.parent.rmdir()
+    undo.discard()
+    assert picture(kept) == old
+
+
+def test_a_copy_that_finds_no_room_leaves_nothing(
+    media: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = restored(media)
+
+    def no_room(_source: Path, target: Path, _advance: object) -> None:
+        target.mkdir()
+        (target / "begun").write_bytes(b"begun")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr("runner.media.restoration.copy_tree", no_room)
+    target = other_disk / "kept"
+    with pytest.raises(StepFailed, match="what was replaced cannot be moved or copied there: No space left"):
+        made.keep(target, nothing, nothing)
+    assert list(other_disk.iterdir()) == []
+    monkeypatch.undo()
+    assert made.keep(target, nothing, nothing) == target
+
+
+def test_an_original_that_cannot_be_removed_is_no_failure(
+    media: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = picture(media)
+    made = restored(media)
+    whole = remove_tree
+
+    def refuse(folder: Path) -> None:
+        if folder.name.endswith(".gone") and folder.exists():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        whole(folder)
+
+    monkeypatch.setattr("runner.media.restoration.remove_tree", refuse)
+    target = other_disk / "kept"
+    assert made.keep(target, nothing, nothing) == target
+    assert picture(target) == old
+    (left,) = (path for path in media.parent.iterdir() if path != media)
+    assert made.not_removed is not None
+    assert made.not_removed.where == str(left)
 
 
 def test_adopting_by_entries_goes_home_too(media: Path, tmp_path: Path) -> None:
