@@ -73,6 +73,36 @@ def test_from_15_to_18(
     assert project.leftovers() == []
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["over a database", "new"])
+def test_media_alone_from_15_to_18(
+    cluster_of: Callable[[int | None], Cluster], tmp_path: Path, name: str, there: bool
+) -> None:
+    old, new = cluster_of(15), cluster_of(18)
+    old.create_database(name, encoding="UTF8")
+    old.sql(name, SCHOOL)
+    project = postgresql_project(tmp_path / "project", old, name)
+    project.apply()
+    wanted = described(project.media)
+    (project.media / "later.txt").write_bytes(b"later")
+    before = described(project.media)
+    content: tuple[str, ...] = ()
+    if there:
+        new.create_database(name, encoding="UTF8")
+        new.sql(name, SCHOOL + NEWER)
+        content = postgresql_content(new, name)
+    moved(project, old, new)
+    done = project.run("restore", "app", "--variant", "media-only", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert described(project.media) == wanted
+    undone = project.run("undo", "app", "--yes")
+    assert undone.returncode == 0, undone.stderr
+    assert described(project.media) == before
+    databases = new.sql("postgres", f"SELECT count(*) FROM pg_database WHERE datname = '{name}'")
+    assert databases == [(int(there),)]
+    if there:
+        assert postgresql_content(new, name) == content
+
+
 def test_from_18_to_18_and_never_to_15(cluster_of: Callable[[int | None], Cluster], tmp_path: Path, name: str) -> None:
     old, new = cluster_of(15), cluster_of(18)
     for cluster in (old, new):
