@@ -1,6 +1,7 @@
 """Fixtures that more than one folder of tests uses. Servers are started when the first test asks for one."""
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,10 @@ import pytest
 
 from tests.requirements import folder_on_another_disk, requires_data, requires_program, unmet
 from tests.servers.postgresql import Cluster, InstallationUnavailable, find_installation, start_cluster
+
+# A shell starts what runs in its background with SIGINT ignored, and every program that a test starts would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PAGILA = ("pagila-schema-pg15.sql.xz", "pagila-data.sql.xz")
 REGRESSION = ("regression-pg15.sql.xz",)
