@@ -253,6 +253,10 @@ class SeveralFailed(RunnerError):
     def findings(self) -> tuple[Finding, ...]:
         return tuple(finding for error in self.errors for finding in error.findings)
 
+    def joined_by(self, later: RunnerError) -> "SeveralFailed":
+        """The same with one more, which came later."""
+        return SeveralFailed((*self.errors, later))
+
 
 def raise_all(errors: Sequence[RunnerError]) -> None:
     """Raise nothing, the one error, or all of them as one."""

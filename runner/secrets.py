@@ -1,9 +1,8 @@
 """Turns a reference to a secret into its value, at the moment a step needs it."""
 
 import os
-from collections.abc import Iterable
 
-from runner.errors import ConfigurationInvalid, RunnerError, StepFailed, raise_all
+from runner.errors import ConfigurationInvalid, RunnerError, StepFailed
 from runner.messages import Message, msg
 from runner.model.secret import CommandSecret, EnvironmentSecret, FileSecret, Secret, SecretReference
 from runner.process import run
@@ -17,16 +16,14 @@ def resolve(reference: SecretReference) -> Secret:
     return Secret(value.removesuffix("\n").removesuffix("\r"))
 
 
-def need_all(references: Iterable[SecretReference | None]) -> None:
-    """Raises ConfigurationInvalid for each one that is not there, all at once. A `command` is not run for this."""
-    missing: list[RunnerError] = []
-    for reference in references:
-        if isinstance(reference, EnvironmentSecret | FileSecret):
-            try:
-                resolve(reference)
-            except ConfigurationInvalid as error:
-                missing.append(error)
-    raise_all(missing)
+def missing(reference: SecretReference | None) -> list[RunnerError]:
+    """Why it is not there, where that can be told without a program: a `command` is not run for this."""
+    if isinstance(reference, EnvironmentSecret | FileSecret):
+        try:
+            resolve(reference)
+        except ConfigurationInvalid as error:
+            return [error]
+    return []
 
 
 def _read(reference: SecretReference) -> str:

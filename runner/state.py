@@ -216,7 +216,7 @@ class ProfileState:
         """
         if replaced.home is None or _same_folder(Path(replaced.home), self._folder):
             return None
-        if not (Path(replaced.home) / "replaced" / f"{replaced.run_id}.json").is_file():
+        if not os.path.isfile(Path(replaced.home) / "replaced" / f"{replaced.run_id}.json"):  # noqa: PTH113 - never raises
             return None  # it was moved, and is here
         on_server = isinstance(replaced.database, KeptOnServer)
         outside = any(self._inside(place) == place for place in places_of(replaced))

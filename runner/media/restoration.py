@@ -17,7 +17,7 @@ from runner.media.by_entries import EntriesSwap
 from runner.media.by_rename import RenameSwap
 from runner.media.carry import carry, carry_back, making_at
 from runner.media.exchange import Exchange, exchange_folders, move_alone, moved, rename_alone
-from runner.media.failures import mapped, step_failed
+from runner.media.failures import mapped
 from runner.media.owners import Owners
 from runner.media.select import Selection
 from runner.media.sides import Swap, in_the_way, inode_of, not_found
@@ -341,8 +341,15 @@ class MediaRestoration:
         try:
             self._doom(old)
         except OSError as error:
-            left = next((path for path in (_doomed(old), old) if os.path.lexists(path)), old)
-            self.not_removed = step_failed(error, left).findings[0]
+            self._stays(error, old)
+
+    def _stays(self, error: OSError, old: Path) -> None:
+        left = next((path for path in (_doomed(old), old) if os.path.lexists(path)), old)
+        if self.marks.way == "entries":
+            left = old.parent  # in the live root, with what belongs to it
+        reason = error.strerror or str(error)
+        text = msg("it cannot be removed: {reason}", reason=reason)
+        self.not_removed = Finding(StepFailed.code, text, printable(str(left)))
 
     def _doom(self, folder: Path) -> None:
         """Rename before the removal: what is half removed must not be taken for a whole tree."""
@@ -358,11 +365,13 @@ class MediaRestoration:
             if self.marks.way == "entries" and not self.marks.settled:
                 self._take(note, settled=True)
             swap = self._swap()
-            for name in (self.marks.staged, self.marks.replaced) if self.not_removed is None else ():
-                remove_tree(_doomed(Path(name)))
-            self._forget_carried(swap)
-            if self.not_removed is None:
+            try:
+                for name in (self.marks.staged, self.marks.replaced):
+                    remove_tree(_doomed(Path(name)))
+                self._forget_carried(swap)
                 swap.clear()
+            except OSError as error:
+                self._stays(error, Path(self.marks.replaced))
 
     def _forget_carried(self, swap: Swap) -> None:
         swap.carried().unlink(missing_ok=True)

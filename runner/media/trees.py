@@ -126,14 +126,19 @@ def remove_tree(folder: Path) -> None:
     if not os.path.lexists(folder):
         return
     try:
-        shutil.rmtree(folder)  # cannot be led astray by a link that appears meanwhile
-    except RecursionError:
-        _remove_deep(folder)
+        _remove(folder)
     except PermissionError:
         _unlock(folder)
         for path in below(folder):
             _unlock(path)
-        shutil.rmtree(folder)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)  # cannot be led astray by a link that appears meanwhile
+    except RecursionError:
+        _remove_deep(folder)
 
 
 def _remove_deep(folder: Path) -> None:

@@ -36,7 +36,7 @@ def copies_to_remove(
     that hold every half of the profile and were found whole; a time that is still to come is a wrong clock and proves
     nothing.
     """
-    oldest_first = sorted(copies, key=lambda copy: (copy.made_at, copy.run_id))
+    oldest_first = sorted(copies, key=lambda copy: copy.made_at)  # of one second: in the order given
     last_backup = max((made_at for made_at in verified_backups if made_at <= now), default=None)
     gone: list[SafetyCopy] = []
     for index, copy in enumerate(oldest_first):

@@ -20,7 +20,7 @@ from runner.messages import Message, msg
 from runner.model.marks import PostgresqlMarks, Side, SqliteMarks
 from runner.model.plan import Action
 from runner.model.profile import DatabaseConfig, Profile
-from runner.model.replaced import Kept, KeptOnServer, Replaced
+from runner.model.replaced import Kept, KeptFile, KeptOnServer, Replaced
 from runner.state import ProfileState
 from runner.workflow.keeping import (
     dump_database,
@@ -244,7 +244,8 @@ class Halves:
             kept = record.database or self._kept(database)
             record = msgspec.structs.replace(record, database=kept)
             state.record_replaced(record)
-        if not isinstance(kept, KeptOnServer):
+        away = isinstance(kept, KeptFile) and kept.sha256 is None and record.unreadable
+        if not isinstance(kept, KeptOnServer) and not away:  # what was moved aside goes once its copy was seen
             try:
                 database.let_go(self._journal.note_database)
             except RunnerError as error:

@@ -93,7 +93,8 @@ def failures_told(context: HookContext, reporter: Reporter) -> Iterator[None]:
                     reporter(Noticed(Finding("hook.on_error", finding.message, finding.where, finding.hint)))
             interruption = interruption_in(late)
             if interruption is not None and isinstance(error, RunnerError):
-                raise SeveralFailed((error, interruption)) from None
+                together = error if isinstance(error, SeveralFailed) else SeveralFailed((error,))
+                raise together.joined_by(interruption) from None
         raise
 
 

@@ -142,8 +142,8 @@ def _no_room(copy: Path | None, media: MediaRestoration, live: LiveMedia) -> Ite
     """Media that are kept on another disk are copied there."""
     if copy is None or not live.exists:
         return
-    there = next(path for path in copy.parents if path.is_dir())
-    if media.lies_on(there):
+    there = next((path for path in copy.parents if os.path.isdir(path)), None)  # noqa: PTH112 - never raises
+    if there is None or media.lies_on(there):
         return
     free, needed = shutil.disk_usage(there).free, live.bytes + live.files * _BYTES_A_FILE
     if free < needed:
@@ -157,8 +157,11 @@ def _no_place(copy: Path | None) -> Iterator[Finding]:
     if copy is None:
         return
     folder = copy.parent
-    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    if there.is_symlink() and not there.exists():
+    there = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), None)
+    if there is None:
+        message = msg("the safety copy cannot be put there: `{path}` is not connected", path=folder.anchor)
+        hint = msg("connect it, or set another `restore.safety_copy.path`")
+    elif there.is_symlink() and not there.exists():
         message = msg("the safety copy cannot be put there: `{path}` is a link to what is not there", path=there)
         hint = msg("mount the disk it leads to, or set another `restore.safety_copy.path`")
     elif not there.is_dir():

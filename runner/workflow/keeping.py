@@ -73,7 +73,11 @@ def dump_database(config: DatabaseConfig, target: Path, names: RunNames, workspa
         flush_folder(partial)
         partial.rename(target)
         flush_folder(target.parent)
-    except OSError as error:
+    except BaseException as error:
+        with suppress(OSError):
+            remove_tree(partial)  # a full disk must not stay full for the want of it
+        if not isinstance(error, OSError):
+            raise
         raise WorkspaceFailed(
             msg("the safety copy cannot be written: {reason}", reason=error.strerror or str(error)),
             where=str(target),
@@ -92,17 +96,17 @@ def kept_dump(target: Path | None) -> KeptDump | None:
     return KeptDump(str(target), record)
 
 
-def kept_file(path: Path, warn: Callable[[Finding], object]) -> KeptFile | None:
-    """The finished copy of a SQLite database at `path`, with its hash; None and a warning when it is lost again."""
+def kept_file(path: Path, warn: Callable[[Finding], object]) -> KeptFile:
+    """The finished copy of a SQLite database at `path`, with its hash; without one, and a warning, when it is away."""
     try:
         return KeptFile(str(path), file_sha256(path))
     except OSError as error:
         message = msg(
             "the safety copy was made and cannot be read any more: {reason}", reason=error.strerror or str(error)
         )
-        hint = msg("without it there is no way back from this restore; look for the disk that it lay on")
+        hint = msg("there is no way back from this restore without it; connect the disk that it lies on")
         warn(Finding("safety-copy.failed", message, str(path), hint))
-        return None
+        return KeptFile(str(path))
 
 
 def remove_kept(target: Path | None, names: RunNames) -> None:
@@ -166,14 +170,23 @@ def prune_copies(profile: Profile, state: ProfileState, now: datetime) -> list[s
             _drop(profile, copy.run_id, kept, state)
             removed.append(kept.name)
         for path in copy.paths:
-            if path.is_dir():
-                remove_media(path)
-            else:
-                path.unlink(missing_ok=True)
-            _record_of(path).unlink(missing_ok=True)
+            _remove_copy(path)
             removed.append(str(path))
         state.forget_replaced(copy.run_id)
     return removed
+
+
+def _remove_copy(path: Path) -> None:
+    """A folder is renamed before its removal: what is half removed must not be taken for a whole copy."""
+    gone = path.with_name(f"{path.name}.gone")
+    remove_media(gone)
+    if path.is_dir():
+        path.rename(gone)
+        flush_folder(path.parent)
+        remove_media(gone)
+    else:
+        path.unlink(missing_ok=True)
+    _record_of(path).unlink(missing_ok=True)
 
 
 def mark_undone(state: ProfileState, begin: Begin) -> None:
@@ -209,10 +222,10 @@ def not_kept(error_findings: tuple[Finding, ...], where: str) -> Finding:
 
 
 def not_removed(error_findings: tuple[Finding, ...], where: str) -> Finding:
-    """The warning when what was replaced is kept safely and the original could not be removed."""
+    """The warning when nobody needs the original any more, and it could not be removed."""
     return Finding(
         "safety-copy.not-removed",
-        msg("its safety copy is made, but the original stays: {reason}", reason=error_findings[0].message),
+        msg("what was replaced stays where it is, though nothing needs it: {reason}", reason=error_findings[0].message),
         where,
         msg("remove it by hand"),
     )

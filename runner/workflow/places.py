@@ -7,11 +7,11 @@ from typing import assert_never
 from runner.databases.base import Capture, Restoration
 from runner.destinations.base import Destination
 from runner.destinations.local import LocalFolder
-from runner.errors import RecoveryNeeded
+from runner.errors import RecoveryNeeded, raise_all
 from runner.messages import msg
 from runner.model.marks import DatabaseMarks, PostgresqlMarks, RunNames, SqliteMarks
 from runner.model.profile import DatabaseConfig, DestinationConfig, PostgresqlConfig, Profile, SqliteConfig
-from runner.secrets import need_all
+from runner.secrets import missing
 
 
 def open_capture(config: DatabaseConfig, workspace: Path, timestamp: str) -> AbstractContextManager[Capture]:
@@ -34,14 +34,15 @@ def open_restoration(
 ) -> Restoration:
     """The way back of a profile's database; `marks` as another process noted them, None for a new restore.
 
-    Raises ConfigurationInvalid for each secret that it will need and that is not there.
+    Raises ConfigurationInvalid when neither the profile's secret nor the administrator's is there, for both.
     """
     match profile.database, marks:
         case PostgresqlConfig() as config, (PostgresqlMarks() | None) as noted:
             from runner.databases import postgresql
 
             admin = profile.restore.admin
-            need_all((config.password, None if admin is None else admin.password))
+            if (own := missing(config.password)) and (admin is None or missing(admin.password)):
+                raise_all([*own, *([] if admin is None else missing(admin.password))])
             return postgresql.open_restoration(config, admin, names, noted, workspace)
         case SqliteConfig() as config, (SqliteMarks() | None) as noted:
             from runner.databases import sqlite

@@ -148,6 +148,9 @@ class DoneWithErrors(SeveralFailed):
         super().__init__(errors)
         self.report = report
 
+    def joined_by(self, later: RunnerError) -> "DoneWithErrors":
+        return DoneWithErrors(self.report, (*self.errors, later))
+
 
 def not_started_again(profile: Profile, failure: RunnerError) -> tuple[RunnerError, RunnerError]:
     """`failure` of `after_restore`, behind what it means."""
@@ -247,10 +250,7 @@ def _as_it_is(error: RunnerError, plan: RestorePlan, state: ProfileState, *, is_
     if not isinstance(error, Interrupted):
         return error
     if is_in:
-        return Interrupted(
-            msg("interrupted when the new state was in already; it stays"),
-            hint=msg("`runner undo {profile}` takes it back", profile=plan.profile.name),
-        )
+        return Interrupted(msg("interrupted when the new state was in already; it stays"))
     if _waits(state):
         return Interrupted(
             msg("interrupted in the middle of the swap"),

@@ -86,6 +86,8 @@ def _no_state(record: Replaced) -> _Refusal | None:
 def _nothing_kept(profile: Profile, record: Replaced) -> _Refusal | None:
     archives = msg("restore an archive instead: `runner list {profile}` shows them", profile=profile.name)
     made_media_alone = record.media_created and record.variant == Variant.MEDIA_ONLY.value
+    if record.database is None and record.media is None and record.undone_by is not None:
+        return msg("what {run} kept went back with {by}", run=record.run_id, by=record.undone_by), archives
     if record.database is None and record.media is None and not made_media_alone:
         message = msg("the {command} {run} kept no safety copy", command=record.command, run=record.run_id)
         return message, archives
@@ -117,13 +119,15 @@ def _half_gone_back(record: Replaced, records: Sequence[Replaced]) -> _Refusal |
 
 def _of_another(profile: Profile, record: Replaced) -> _Refusal | None:
     """A profile that has been changed since must not bring one application's state into another."""
-    pairs: list[tuple[str | None, str | None]] = []
+    pairs: list[tuple[str | None, str]] = []
     if record.database is not None and isinstance(profile.database, PostgresqlConfig):
         pairs.append((record.database_name or record.database_path, profile.database.name))
     if record.database is not None and isinstance(profile.database, SqliteConfig):
-        pairs.append((record.database_path or record.database_name, os.path.realpath(profile.database.path)))
-    if record.media is not None and profile.media is not None:
-        pairs.append((record.media_root, os.path.realpath(profile.media.root)))
+        theirs = record.database_name if record.database_path is None else os.path.realpath(record.database_path)
+        pairs.append((theirs, os.path.realpath(profile.database.path)))
+    if (record.media is not None or record.media_created) and profile.media is not None:
+        root = None if record.media_root is None else os.path.realpath(record.media_root)
+        pairs.append((root, os.path.realpath(profile.media.root)))
     for theirs, ours in pairs:
         if theirs not in (None, ours):
             message = msg(

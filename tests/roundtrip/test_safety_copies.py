@@ -1,6 +1,8 @@
 """Where safety copies lie: looked at before anything is touched, and no restore or recovery hangs on what cannot be."""
 
+import errno
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from runner.errors import StepFailed
 from runner.events import Event, Reporter, StageStarted
 from runner.model.plan import Action
 from runner.state import ProfileState
+from runner.workflow.halves import Halves
 from runner.workflow.keeping import prune_copies
 from tests.inside import profile_of, restore_here
 from tests.restores import PostgresqlScene, Scene, fresh_postgresql_scene, spoken, sqlite_scene
@@ -280,3 +283,53 @@ def test_safety_copies_on_a_disk_that_is_not_connected_stay_on_record(
     (tmp_path / "unplugged").rename(disk)
     assert len(prune_copies(profile, state, later)) == 2
     assert len(list(disk.iterdir())) == 2
+
+
+def test_a_copy_that_is_half_removed_is_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = sqlite_scene(tmp_path, extra="restore: {safety_copy: {keep_last: 1}}\n")
+    for _ in range(2):
+        assert scene.project.run("restore", "app", "--yes").returncode == 0
+    profile, state = profile_of(scene.project), ProfileState(scene.project.folder / ".runner", "app")
+    later = datetime.now().astimezone() + timedelta(days=30)
+    monkeypatch.setattr("runner.workflow.keeping._verified_backups", lambda *_: [later])
+    first = state.replaced()[0]
+    assert first.media is not None
+
+    def stop(folder: Path) -> None:
+        if folder.is_dir():
+            (folder / "later.txt").unlink(missing_ok=True)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+    with monkeypatch.context() as patched, pytest.raises(PermissionError):
+        patched.setattr("runner.workflow.keeping.remove_media", stop)
+        prune_copies(profile, state, later)
+    assert not Path(first.media).exists()
+    refused = scene.project.run("undo", "app", "--to", first.run_id, "--yes")
+    assert refused.returncode == 15, refused.stderr
+    prune_copies(profile, state, later)
+    assert [path.name for path in Path(first.media).parent.glob("*.gone")] == []
+    assert len(state.replaced()) == 1
+
+
+def test_a_safety_copy_whose_disk_is_away_at_recovery_stays_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, away = tmp_path / "disk", tmp_path / "unplugged"
+    scene = sqlite_scene(tmp_path, extra=f"restore: {{safety_copy: {{path: '{disk}'}}}}\n")
+
+    def crash(_: Halves) -> None:
+        raise RuntimeError("crash")
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="crash"):
+        patched.setattr(Halves, "_let_in", crash)
+        restore_here(scene.project)
+    disk.rename(away)
+    recovered = scene.project.run("recover", "app")
+    assert recovered.returncode == 3, recovered.stderr
+    assert "the safety copy was made and cannot be read any more" in spoken(recovered.stderr)
+    assert scene.live() == scene.new
+    for path in away.iterdir():
+        path.rename(disk / path.name)
+    undone = scene.project.run("undo", "app", "--yes")
+    assert undone.returncode == 0, undone.stderr
+    assert scene.live() == scene.old

@@ -176,3 +176,30 @@ def test_a_part_that_the_profile_has_lost_is_asked_back(scene: Scene) -> None:
     told = refused(scene)
     assert "put that part back into the profile" in told
     assert "--variant" not in told
+
+
+def test_an_empty_folder_comes_back_only_where_there_was_none(scene: Scene) -> None:
+    shutil.rmtree(scene.project.media)
+    run_id(scene, "restore", "app", "--variant", "media-only")
+    others = scene.project.folder / "others"
+    others.mkdir()
+    (others / "file").write_bytes(b"of another application")
+    edited(scene, "root: media", "root: others")
+    assert "others" in refused(scene)
+    assert (others / "file").read_bytes() == b"of another application"
+
+
+def test_a_project_that_is_reached_through_a_link_is_the_same_one(scene: Scene) -> None:
+    link = scene.project.folder.parent / "current"
+    link.symlink_to(scene.project.folder)
+    options = ("--config", str(link / "backup.yml"))
+    assert scene.project.run(*options, "restore", "app", "--yes").returncode == 0
+    undone = scene.project.run(*options, "undo", "app", "--yes")
+    assert undone.returncode == 0, undone.stderr
+    assert scene.live() == scene.old
+
+
+def test_what_went_back_already_is_said_to_have_gone_back(scene: Scene) -> None:
+    media = run_id(scene, "restore", "app", "--variant", "media-only")
+    run_id(scene, "undo", "app")
+    assert f"what {media} kept went back with" in refused(scene, "--to", media)
