@@ -150,6 +150,16 @@ def test_a_folder_that_its_owner_may_not_write_to_hinders_nobody(tmp_path: Path)
     assert project.run("apply", "app", before=user).returncode == 0
 
 
+def test_an_archive_that_may_not_be_read_is_named(scene: Scene) -> None:
+    user = (str(requires_program("setpriv", only="linux")), "--inh-caps=-all", "--bounding-set=-all")
+    (archive,) = scene.project.archives()
+    archive.chmod(0)
+    refused = scene.project.run("restore", "app", archive.name, "--yes", before=user)
+    assert refused.returncode == 12, refused.stderr
+    assert f"{archive}: the archive cannot be read: Permission denied" in spoken(refused.stderr)
+    assert scene.live() == scene.old
+
+
 def failing_once(folder: Path, body: str) -> str:
     """A program for `after_restore` that notes each run, and does something the first time."""
     script = folder / "after.py"

@@ -1,5 +1,6 @@
 """A restore that runs out of disk or is asked to stop: the old state or the new one, whole, and nothing unnamed."""
 
+import json
 import os
 import random
 import shutil
@@ -147,6 +148,22 @@ def test_no_room_for_the_safety_copy(small_disk: Path, tmp_path: Path, engine: s
         return
     with fresh_postgresql_scene(tmp_path, cluster, extra=extra) as scene:
         assert_whole_without_room(scene, small_disk)
+
+
+def test_media_that_have_no_room_on_the_disk_of_the_safety_copies(small_disk: Path, tmp_path: Path) -> None:
+    scene = sqlite_scene(tmp_path, extra=f"restore: {{safety_copy: {{path: '{small_disk}/kept'}}}}\n")
+    room = os.statvfs(small_disk)
+    (small_disk / "filler").write_bytes(bytes((room.f_bavail - 4) * room.f_frsize))
+    refused = scene.project.run("restore", "app", "--variant", "media-only", "--yes", "--format", "json")
+    assert refused.returncode == 15, refused.stderr
+    (error,) = json.loads(refused.stdout)["errors"]
+    assert error["code"] == "preflight.space"
+    assert error["where"] == str(small_disk)
+    assert scene.live() == scene.old
+    (small_disk / "filler").unlink()
+    done = scene.project.run("restore", "app", "--variant", "media-only", "--yes")
+    assert done.returncode == 3, done.stderr  # references that the live database has since
+    assert scene.live() == (scene.old[0], scene.new[1])
 
 
 def assert_whole_without_room(scene: Scene, disk: Path) -> None:

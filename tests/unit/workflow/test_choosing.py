@@ -8,7 +8,7 @@ import pytest
 from runner.errors import ArchiveDamaged, ArchiveUnknown, DestinationFailed, Interrupted, UsageError
 from runner.events import Event, StageStarted
 from runner.messages import msg
-from runner.model.profile import Profile
+from runner.model.profile import Profile, Variant
 from runner.state import ProfileState
 from runner.workflow.archives import MOST_TRIED, Found, damaged, find_archive, newest_good, opened_archive
 from runner.workflow.catalogue import Listed, Mark, list_archives
@@ -201,6 +201,18 @@ def test_the_way_out_of_damage_names_the_newest_that_is_whole(profile: Profile, 
     for path in out.glob("app_??.zip"):
         break_content(path)
     assert "none of the newest others is whole" in str(damaged(profile, NOW, found, error()).hint)
+
+
+def test_what_stands_in_holds_every_half_that_is_wanted(profile: Profile, out: Path) -> None:
+    write_archive(out / "app_01.zip", **days_ago(1), variant="media-only")
+    (newest,) = (listed for listed in list_archives(profile, NOW).archives if listed.name == "app_02.zip")
+    assert newest.variant == "full"
+    whole = newest_good(profile, NOW, newest)
+    assert whole is not None
+    assert whole.name == "app_09.zip"
+    media = newest_good(profile, NOW, newest, wanted=Variant.MEDIA_ONLY)
+    assert media is not None
+    assert media.name == "app_01.zip"
 
 
 def test_a_whole_copy_elsewhere_comes_first(tmp_path: Path, out: Path) -> None:
