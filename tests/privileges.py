@@ -40,6 +40,11 @@ def unprivileged(folder: Path) -> Iterator[tuple[str, ...]]:
             path.chmod(mode)
 
 
+def without_capabilities() -> tuple[str, ...]:
+    """What to put before a command: the same user, whom modes stop though it be root."""
+    return (str(requires_program("setpriv", only="linux")), "--inh-caps=-all", "--bounding-set=-all")
+
+
 def give_away(folder: Path) -> None:
     """Make `nobody` the owner of `folder` and all below it, where we are root."""
     if sys.platform != "win32" and os.geteuid() == 0:

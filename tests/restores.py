@@ -199,6 +199,16 @@ def fresh_postgresql_scene(folder: Path, cluster: Cluster, *, extra: str = "") -
             cluster.drop_database(str(left))
 
 
+def there_and_back(scene: Scene) -> None:
+    """A full restore, and its undo."""
+    done = scene.project.run("restore", "app", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert scene.live() == scene.new
+    undone = scene.project.run("undo", "app", "--yes")
+    assert undone.returncode == 0, undone.stderr
+    assert scene.live() == scene.old
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """What the files below a folder hold, whatever their modes and times."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -65,14 +65,7 @@ def clean_up(profile: Profile, state: ProfileState, journal: Journal, reporter: 
 def resume(profile: Profile, journal: Journal, reporter: Reporter) -> None:
     """Run `after_restore` once, where `before_restore` had begun; both halves are of one state by now."""
     if journal.has(Step.HOOKS) and not journal.has(Step.RESUMED):
-        start_again(profile, journal, reporter)
-
-
-def start_again(profile: Profile, journal: Journal, reporter: Reporter) -> None:
-    """Run `after_restore`, and note that it was. Raises what it fails with."""
-    context = HookContext(profile, Variant(journal.begin.variant), journal.begin.run_id, journal.begin.archive)
-    run_hooks(profile.hooks.after_restore, "after_restore", context, reporter)
-    journal.note(Step.RESUMED)
+        _start_again(profile, journal, reporter)
 
 
 def resumed(profile: Profile, journal: Journal, reporter: Reporter, *, is_in: bool = False) -> RunnerError | None:
@@ -83,7 +76,7 @@ def resumed(profile: Profile, journal: Journal, reporter: Reporter, *, is_in: bo
     """
     try:
         if is_in and not journal.has(Step.RESUMED):
-            start_again(profile, journal, reporter)
+            _start_again(profile, journal, reporter)
         else:
             resume(profile, journal, reporter)
     except Interrupted:
@@ -91,6 +84,13 @@ def resumed(profile: Profile, journal: Journal, reporter: Reporter, *, is_in: bo
     except RunnerError as error:
         return error
     return None
+
+
+def _start_again(profile: Profile, journal: Journal, reporter: Reporter) -> None:
+    """Run `after_restore`, and note that it was. Raises what it fails with."""
+    context = HookContext(profile, Variant(journal.begin.variant), journal.begin.run_id, journal.begin.archive)
+    run_hooks(profile.hooks.after_restore, "after_restore", context, reporter)
+    journal.note(Step.RESUMED)
 
 
 def read_journal(state: ProfileState) -> Journal | None:

@@ -41,8 +41,10 @@ def open_restoration(
             from runner.databases import postgresql
 
             admin = profile.restore.admin
-            if (own := missing(config.password)) and (admin is None or missing(admin.password)):
-                raise_all([*own, *([] if admin is None else missing(admin.password))])
+            if own := missing(config.password):
+                theirs = [] if admin is None else missing(admin.password)
+                if admin is None or theirs:
+                    raise_all([*own, *theirs])
             return postgresql.open_restoration(config, admin, names, noted, workspace)
         case SqliteConfig() as config, (SqliteMarks() | None) as noted:
             from runner.databases import sqlite

@@ -34,7 +34,7 @@ from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.inspection import Circumstances, Confirm, Prepared, inspect
 from runner.workflow.keeping import mark_undone, prune_copies
 from runner.workflow.opening import RestoreRequest, circumstances_of, opened_source, planned
-from runner.workflow.pending import read_journal, refuse_while_swapping, resume, settle, start_again
+from runner.workflow.pending import read_journal, refuse_while_swapping, resume, resumed, settle
 from runner.workflow.references import missing_now
 from runner.workflow.shield import Shield
 from runner.workflow.sources import Source
@@ -198,7 +198,7 @@ def _exchange(
         if halves.taken_back:
             _started_again(plan, journal, error, reporter)
         raise
-    failed = _resume(plan, journal, reporter)
+    failed = resumed(plan.profile, journal, reporter, is_in=True)  # told once the safety copies are made
     record = halves.keep(state)
     mark_undone(state, journal.begin)
     journal.end()
@@ -232,15 +232,6 @@ def _after(plan: RestorePlan, error: BaseException) -> Iterator[None]:
             raise
         told = _workspace_failed(plan, late) if isinstance(late, OSError) else late
         raise SeveralFailed((error, told)) from None
-
-
-def _resume(plan: RestorePlan, journal: Journal, reporter: Reporter) -> RunnerError | None:
-    """Both halves are in: `after_restore`. Its failure is told once the safety copies are made."""
-    try:
-        start_again(plan.profile, journal, reporter)
-    except RunnerError as error:
-        return error
-    return None
 
 
 def _as_it_is(error: RunnerError, plan: RestorePlan, state: ProfileState, *, is_in: bool) -> RunnerError:

@@ -18,18 +18,14 @@ from tests.restores import (
     sqlite_content,
     sqlite_scene,
     strike,
+    there_and_back,
 )
 
 SEED = 20261124
 
 
 def test_a_full_restore_and_its_undo_and_the_undo_of_that(scene: Scene) -> None:
-    done = scene.project.run("restore", "app", "--yes")
-    assert done.returncode == 0, done.stderr
-    assert scene.live() == scene.new
-    undone = scene.project.run("undo", "app", "--yes")
-    assert undone.returncode == 0, undone.stderr
-    assert scene.live() == scene.old
+    there_and_back(scene)
     again = scene.project.run("undo", "app", "--yes")
     assert again.returncode == 0, again.stderr
     assert scene.live() == scene.new

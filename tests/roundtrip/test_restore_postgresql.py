@@ -27,6 +27,7 @@ from tests.restores import (
     postgresql_scene,
     spoken,
     strike,
+    there_and_back,
 )
 from tests.servers.postgresql import Cluster
 
@@ -57,12 +58,7 @@ def scene(make_scene: Callable[..., PostgresqlScene]) -> PostgresqlScene:
 
 
 def test_a_full_restore_and_its_undo_and_the_undo_of_that(scene: PostgresqlScene) -> None:
-    done = scene.project.run("restore", "app", "--yes")
-    assert done.returncode == 0, done.stderr
-    assert scene.live() == scene.new
-    undone = scene.project.run("undo", "app", "--yes")
-    assert undone.returncode == 0, undone.stderr
-    assert scene.live() == scene.old
+    there_and_back(scene)
     again = scene.project.run("undo", "app", "--yes")
     assert again.returncode == 0, again.stderr
     assert scene.live() == scene.new

@@ -16,9 +16,10 @@ from runner.workflow.opening import RestoreRequest
 from runner.workflow.restore import restore
 from tests.extract import described
 from tests.inside import profile_of, restore_here
+from tests.privileges import without_capabilities
 from tests.projects import sqlite_project
 from tests.requirements import requires_program
-from tests.restores import PostgresqlScene, Scene, fresh_postgresql_scene, spoken, sqlite_scene
+from tests.restores import PostgresqlScene, Scene, fresh_postgresql_scene, spoken, sqlite_scene, there_and_back
 from tests.servers.postgresql import Cluster
 
 
@@ -105,12 +106,7 @@ def bind(folder: Path, bound: list[Path]) -> None:
 def test_a_mounted_media_folder_goes_out_whole_and_comes_back(scene: Scene, bound: list[Path]) -> None:
     bind(scene.project.media, bound)
     for _ in range(2):
-        done = scene.project.run("restore", "app", "--yes")
-        assert done.returncode == 0, done.stderr
-        assert scene.live() == scene.new
-        undone = scene.project.run("undo", "app", "--yes")
-        assert undone.returncode == 0, undone.stderr
-        assert scene.live() == scene.old
+        there_and_back(scene)
     assert scene.leftovers() == []
 
 
@@ -124,8 +120,7 @@ def test_a_folder_of_safety_copies_that_was_mounted_since(scene: Scene, bound: l
 
 
 def test_a_folder_that_its_owner_may_not_write_to_hinders_nobody(tmp_path: Path) -> None:
-    """As a user without root's way around modes: root without its capabilities is one."""
-    user = (str(requires_program("setpriv", only="linux")), "--inh-caps=-all", "--bounding-set=-all")
+    user = without_capabilities()
     refuse = tmp_path / "refuse"
     script = tmp_path / "hook.py"
     script.write_text(f"import os; raise SystemExit(os.path.exists({str(refuse)!r}))", "utf-8")
@@ -151,7 +146,7 @@ def test_a_folder_that_its_owner_may_not_write_to_hinders_nobody(tmp_path: Path)
 
 
 def test_an_archive_that_may_not_be_read_is_named(scene: Scene) -> None:
-    user = (str(requires_program("setpriv", only="linux")), "--inh-caps=-all", "--bounding-set=-all")
+    user = without_capabilities()
     (archive,) = scene.project.archives()
     archive.chmod(0)
     refused = scene.project.run("restore", "app", archive.name, "--yes", before=user)

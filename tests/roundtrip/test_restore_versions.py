@@ -32,6 +32,15 @@ def rows(cluster: Cluster, name: str) -> list[list[tuple[object, ...]]]:
     return [cluster.sql(name, f"SELECT * FROM {table} ORDER BY id") for table in TABLES]
 
 
+def backed_up(folder: Path, cluster: Cluster, name: str) -> Project:
+    """A school in a new database of that name, and its one archive."""
+    cluster.create_database(name, encoding="UTF8")
+    cluster.sql(name, SCHOOL)
+    project = postgresql_project(folder, cluster, name)
+    project.apply()
+    return project
+
+
 @pytest.fixture
 def name(cluster_of: Callable[[int | None], Cluster]) -> Iterator[str]:
     chosen = f"versions_{secrets.token_hex(4)}"
@@ -46,10 +55,7 @@ def test_from_15_to_18(
     cluster_of: Callable[[int | None], Cluster], tmp_path: Path, name: str, there: bool, variant: str
 ) -> None:
     old, new = cluster_of(15), cluster_of(18)
-    old.create_database(name, encoding="UTF8")
-    old.sql(name, SCHOOL)
-    project = postgresql_project(tmp_path / "project", old, name)
-    project.apply()
+    project = backed_up(tmp_path / "project", old, name)
     wanted, media = rows(old, name), described(project.media)
     before: tuple[str, ...] = ()
     if there:
@@ -78,10 +84,7 @@ def test_media_alone_from_15_to_18(
     cluster_of: Callable[[int | None], Cluster], tmp_path: Path, name: str, there: bool
 ) -> None:
     old, new = cluster_of(15), cluster_of(18)
-    old.create_database(name, encoding="UTF8")
-    old.sql(name, SCHOOL)
-    project = postgresql_project(tmp_path / "project", old, name)
-    project.apply()
+    project = backed_up(tmp_path / "project", old, name)
     wanted = described(project.media)
     (project.media / "later.txt").write_bytes(b"later")
     before = described(project.media)
