@@ -81,6 +81,8 @@ class _Builder:
             database=self._database(),
             media=self._media(),
             hooks=self._hooks(),
+            jobs=self._read.number("jobs"),
+            priority=cast("Literal['normal', 'low']", self._read.text("priority") or "normal"),
         )
         stated = tuple(Variant(text) for _, text in self._read.texts("restore", "variants"))
         variants = stated or tuple(variant for variant in Variant if profile.serves(variant))

@@ -160,7 +160,8 @@ class Profile:
     """One application: what to back up, where to put it, which restores are allowed.
 
     At least one of `database` and `media` is present. `state` is the folder of locks, work in progress and records,
-    `project` the one of backup.yml.
+    `project` the one of backup.yml. `jobs`: how many threads and connections work at once, None for as many as there
+    are cores to use.
     """
 
     name: str
@@ -175,6 +176,8 @@ class Profile:
     media: MediaConfig | None = None
     hooks: HooksConfig = HooksConfig()
     project: Path | None = None
+    jobs: int | None = None
+    priority: Literal["normal", "low"] = "normal"
 
     def serves(self, variant: Variant) -> bool:
         """Whether this profile has all the parts that `variant` holds."""

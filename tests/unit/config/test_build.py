@@ -57,6 +57,8 @@ hooks:
   after_restore: [["$HOME", "${X:-y}", "~"]]
   on_error: [[tell]]
   timeout: 60
+jobs: 3
+priority: low
 """
 
 
@@ -114,6 +116,8 @@ def test_every_key_arrives(tmp_path: Path) -> None:
             timeout_seconds=60,
             folder=folder,
         ),
+        jobs=3,
+        priority="low",
     )
 
 

@@ -1,0 +1,69 @@
+"""Threads for work that leaves Python's lock: hashing, deflating, reading, writing.
+
+The only place that starts threads for speed. With one lane nothing is threaded: the plain way, of the same results.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self, TypeVar
+
+MOST = 8
+"""What `auto` stops at: beyond it the disk is the limit, and a backup is a guest on its machine."""
+
+_AHEAD = 2
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def lanes_for(jobs: int | None) -> int:
+    """The number of threads for a profile's `jobs`; None: as many as there are cores to use, `MOST` at most."""
+    return min(usable_cores(), MOST) if jobs is None else jobs
+
+
+class Lanes:
+    """`count` threads. Use as a context manager; what has begun is waited for at its end, the rest is dropped."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="lane") if count > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def ordered(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """`work` of each item, in the order of the items.
+
+        `items` is read in the caller's thread, a few ahead: at most two for each thread are begun and not handed out.
+        What `work` raises is raised here, in the item's turn; then no further item is begun.
+        """
+        if self._threads is None:
+            yield from map(work, items)
+            return
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(self._threads.submit(work, item))
+                if len(waiting) > _AHEAD * self.count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for each in waiting:
+                each.cancel()

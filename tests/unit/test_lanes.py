@@ -1,0 +1,66 @@
+"""Work in threads: in order, bounded, and the same with one lane."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from runner.lanes import MOST, Lanes, lanes_for, usable_cores
+
+BOTH_WAYS = pytest.mark.parametrize("count", [1, 3])
+
+
+def test_auto_uses_the_cores_there_are_and_no_more_than_a_guest_may() -> None:
+    assert lanes_for(None) == min(usable_cores(), MOST)
+    assert lanes_for(5) == 5
+
+
+@BOTH_WAYS
+def test_results_come_in_the_order_of_the_items(count: int) -> None:
+    with Lanes(count) as lanes:
+        assert list(lanes.ordered(lambda number: number * number, range(100))) == [number**2 for number in range(100)]
+
+
+@BOTH_WAYS
+def test_a_failure_comes_in_its_turn_and_ends_it(count: int) -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(1000):
+            asked.append(number)
+            yield number
+
+    def work(number: int) -> int:
+        if number == 5:
+            raise ValueError(number)
+        return number
+
+    done: list[int] = []
+    with Lanes(count) as lanes, pytest.raises(ValueError, match="5"):
+        for number in lanes.ordered(work, items()):
+            done.append(number)  # noqa: PERF402 - what came before the failure counts
+    assert done == [0, 1, 2, 3, 4]
+    assert len(asked) < 20
+
+
+def test_no_more_is_begun_than_a_few_ahead() -> None:
+    begun = 0
+    lock = threading.Lock()
+
+    def work(number: int) -> int:
+        nonlocal begun
+        with lock:
+            begun += 1
+        return number
+
+    with Lanes(2) as lanes:
+        results = lanes.ordered(work, range(1000))
+        for handed_out in range(50):
+            next(results)
+            assert begun <= handed_out + 2 * 2 + 1
+
+
+def test_several_threads_work_at_once() -> None:
+    together = threading.Barrier(2, timeout=60)
+    with Lanes(2) as lanes:
+        assert len(list(lanes.ordered(lambda _number: together.wait(), range(4)))) == 4
