@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runner.archive.extract import TOC_NAME, Located, dump_members, located
+from runner.archive.extract import TOC_NAME, dump_members, located
+from runner.archive.members import Located
 from runner.archive.reader import ArchiveReader
 from runner.errors import ArchiveDamaged, Finding
 from runner.messages import Message, msg

@@ -7,17 +7,15 @@ that the archive lies on stay OSError, those of the place that is written to bec
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
 
 from runner.archive.inventory import InventoryInvalid
-from runner.archive.members import StoredMember
+from runner.archive.members import Located
 from runner.archive.reader import ArchiveReader
 from runner.durable import create_private, flush_file, flush_folder
 from runner.errors import ArchiveDamaged, WorkspaceFailed
 from runner.messages import msg
-from runner.model.manifest import INVENTORY_NAME, RESTORE_NAME, InventoryEntry, PostgresqlRecord
+from runner.model.manifest import INVENTORY_NAME, RESTORE_NAME, PostgresqlRecord
 
 TOC_NAME = "toc.dat"
 
@@ -29,21 +27,10 @@ _BEHIND = frozenset({INVENTORY_NAME, RESTORE_NAME})
 Advance = Callable[[int], object]
 
 
-class Located(NamedTuple):
-    """A member and where its local header lies; a media member with its line of the inventory."""
-
-    member: StoredMember
-    position: int
-    entry: InventoryEntry | None
-
-
 def located(reader: ArchiveReader) -> Iterator[Located]:
     """Every member in the order of the archive, the manifest last. Raises ArchiveDamaged."""
-    position = 0
     try:
-        for member, entry in reader.walk():
-            yield Located(member, position, entry)
-            position += member.whole_length
+        yield from reader.walk()
     except InventoryInvalid as error:
         raise ArchiveDamaged(
             msg("the inventory cannot be read: {reason}", reason=error.reason), where=reader.name
@@ -51,24 +38,23 @@ def located(reader: ArchiveReader) -> Iterator[Located]:
 
 
 def dump_members(reader: ArchiveReader) -> tuple[Located, ...]:
-    """The members of the dump, which lie before everything else; empty for an archive without a database.
+    """The members of the dump, which the manifest lists first; empty for an archive without a database.
 
     Raises ArchiveDamaged unless they are exactly what such a dump consists of, each directly in the dump's folder.
     """
     record = reader.manifest.database
     members = reader.own_members()
-    count = next((at for at, each in enumerate(members) if each.name in _BEHIND), len(members))
+    count = next((at for at, each in enumerate(members) if each.member.name in _BEHIND), len(members))
     dump, behind = members[:count], members[count:]
-    names = [member.name for member in dump]
+    names = [each.member.name for each in dump]
     if isinstance(record, PostgresqlRecord) and record.format == "directory":
         is_whole = _is_directory_dump(record, names)
     else:
         is_whole = names == ([] if record is None else [record.dump])
     is_named = record is None or _is_plain_name(record.dump)
-    if not (is_whole and is_named and _BEHIND.issuperset(member.name for member in behind)):
+    if not (is_whole and is_named and _BEHIND.issuperset(each.member.name for each in behind)):
         raise ArchiveDamaged(msg("the manifest's list of members is not that of its dump"), where=reader.name)
-    ends = accumulate(member.whole_length for member in dump)
-    return tuple(Located(*each, None) for each in zip(dump, (0, *ends), strict=False))
+    return dump
 
 
 def unpack_dump(

@@ -3,10 +3,11 @@
 import stat
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from runner.archive import layout
 from runner.archive.layout import Header
-from runner.model.manifest import Method
+from runner.model.manifest import InventoryEntry, Method
 
 MANIFEST_MODE = stat.S_IFREG | 0o600
 
@@ -52,3 +53,16 @@ class StoredMember:
             mode=self.mode,
             zip64=self.zip64,
         )
+
+
+class Located(NamedTuple):
+    """A member and where its local header lies; a media member with its line of the inventory."""
+
+    member: StoredMember
+    position: int
+    entry: InventoryEntry | None = None
+
+    @property
+    def end(self) -> int:
+        """Where the next member begins."""
+        return self.position + self.member.whole_length

@@ -7,9 +7,13 @@ derived and compared. The reader shares no state with the writer and never extra
 
 import hashlib
 import io
+import os
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -17,7 +21,7 @@ from runner.archive import layout
 from runner.archive.inventory import member_name, read_lines, stat_mode
 from runner.archive.layout import Ending
 from runner.archive.manifest import MAX_MANIFEST_BYTES, decode_manifest
-from runner.archive.members import MANIFEST_MODE, StoredMember
+from runner.archive.members import MANIFEST_MODE, Located, StoredMember
 from runner.archive.names import is_safe_member
 from runner.errors import ArchiveDamaged
 from runner.messages import msg
@@ -33,11 +37,15 @@ class NotAnArchive(ArchiveDamaged):
 
 
 class ArchiveReader:
-    """An open archive whose manifest has been read and checked. `name` is what messages call it."""
+    """An open archive whose manifest has been read and checked. `name` is what messages call it.
+
+    Several threads may read from it at once.
+    """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         """Raises NotAnArchive, ArchiveDamaged, or Refused for a newer format."""
         self._file = file
+        self._read_at = _reading_at(file)
         self.name = name
         self.size_bytes = file.seek(0, io.SEEK_END)
         self.ending = self._read_ending()
@@ -49,6 +57,7 @@ class ArchiveReader:
             Member(name=MANIFEST_NAME, size=len(content), sha256=self.ending.manifest_sha256)
         )
         self._check_members()
+        self._own = self._placed()
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -69,34 +78,41 @@ class ArchiveReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def members(self) -> Iterator[StoredMember]:
-        """Every member in the order in which it lies in the archive, the manifest last. Raises InventoryInvalid."""
-        return (member for member, _ in self.walk())
-
-    def own_members(self) -> tuple[StoredMember, ...]:
+    def own_members(self) -> tuple[Located, ...]:
         """The members that the manifest lists, all but the media and itself, in the order in which they lie."""
-        return tuple(map(self._stored, self.manifest.members))
+        return self._own
 
-    def walk(self) -> Iterator[tuple[StoredMember, InventoryEntry | None]]:
-        """The same, each media member with its entry of the inventory."""
-        for member in self.manifest.members:
-            if member.name == INVENTORY_NAME:
-                yield from ((self.media_member(entry), entry) for entry in self.entries())
-            yield self._stored(member), None
-        yield self.manifest_member, None
+    def walk(self) -> Iterator[Located]:
+        """Every member in the order in which it lies in the archive, each media member with its entry of the inventory.
+
+        The manifest comes last. Raises InventoryInvalid, ArchiveDamaged.
+        """
+        position = 0
+        entries = self.entries()
+        for own in self._own:
+            while position < own.position and (entry := next(entries, None)) is not None:
+                media = Located(self.media_member(entry), position, entry)
+                yield media
+                position = media.end
+            if position != own.position:
+                raise self._contradictory()
+            yield own
+            position = own.end
+        if next(entries, None) is not None:
+            raise self._contradictory()
+        yield Located(self.manifest_member, position)
 
     def entries(self) -> Iterator[InventoryEntry]:
         """The inventory, streamed; empty for an archive without media. Raises InventoryInvalid, ArchiveDamaged.
 
         Its checksum is compared before the first line is believed.
         """
-        found = self._from_the_end(INVENTORY_NAME)
+        found = self._find(INVENTORY_NAME)
         if found is None:
             return
-        member, position = found
-        for _ in self.content(member, position):
+        for _ in self.content(found.member, found.position):
             pass
-        with io.BufferedReader(_RawMember(self.content(member, position)), CHUNK_BYTES) as lines:
+        with io.BufferedReader(_RawMember(self.content(found.member, found.position)), CHUNK_BYTES) as lines:
             yield from read_lines(lines)
 
     def media_member(self, entry: InventoryEntry) -> StoredMember:
@@ -114,11 +130,11 @@ class ArchiveReader:
         )
 
     def read(self, name: str) -> bytes:
-        """The whole content of a small member that lies behind the media (`RESTORE.txt`), checked."""
-        found = self._from_the_end(name)
+        """The whole content of a small member that is not media (`RESTORE.txt`), checked."""
+        found = self._find(name)
         if found is None:
             raise ArchiveDamaged(msg("`{member}` is not in the archive", member=name), where=self.name)
-        return b"".join(self.content(*found))
+        return b"".join(self.content(found.member, found.position))
 
     def content(self, member: StoredMember, position: int) -> Iterator[bytes]:
         """Stream the content of the member at `position`; raises ArchiveDamaged at the end if it differs."""
@@ -169,12 +185,15 @@ class ArchiveReader:
         """`length` bytes from `position`, in chunks; fewer when the file is shorter."""
         end = position + length
         while position < end:
-            self._file.seek(position)
-            chunk = self._file.read(min(CHUNK_BYTES, end - position))
+            chunk = self._read_at(position, min(CHUNK_BYTES, end - position))
             if not chunk:
                 return
             position += len(chunk)
             yield chunk
+
+    def read_at(self, position: int, length: int) -> bytes:
+        """`length` bytes from `position` in one piece, at most `CHUNK_BYTES` or so; fewer when the file is shorter."""
+        return self._read_at(position, length)
 
     def _damaged(self, member: str) -> ArchiveDamaged:
         return ArchiveDamaged(msg("`{member}` differs from its checksum", member=member), where=self.name)
@@ -233,20 +252,66 @@ class ArchiveReader:
         )
         reserved = any(name == MANIFEST_NAME or name.startswith(MEDIA_PREFIX) for name in names)
         contradictory = len(set(names)) != len(names) or has_inventory != (self.manifest.media is not None)
-        if contradictory or reserved or not in_range or not all(map(is_safe_member, names)):
-            raise ArchiveDamaged(msg("the manifest's list of members contradicts itself"), where=self.name)
+        placed = [member.offset for member in self.manifest.members if member.offset is not None]
+        half_placed = placed and len(placed) != len(names)
+        if contradictory or reserved or half_placed or not in_range or not all(map(is_safe_member, names)):
+            raise self._contradictory()
 
-    def _from_the_end(self, name: str) -> tuple[StoredMember, int] | None:
-        """A member behind the media and where it lies, counted back from the manifest."""
-        position = self.ending.directory_offset - self.manifest_member.whole_length
-        for member in reversed(self.manifest.members):
-            stored = self._stored(member)
-            position -= stored.whole_length
-            if member.name == name:
-                return (stored, position) if position >= 0 else None
-            if member.name == INVENTORY_NAME:
-                return None
-        return None
+    def _placed(self) -> tuple[Located, ...]:
+        """Where each of the manifest's members lies: as it says, or around the media in archives that do not say it."""
+        members = self.manifest.members
+        stored = [self._stored(member) for member in members]
+        last = self.ending.directory_offset - self.manifest_member.whole_length
+        if members and members[0].offset is not None:
+            found = [Located(each, member.offset or 0) for each, member in zip(stored, members, strict=True)]
+            starts = [*(each.position for each in found), last]
+            if starts[0] < 0 or any(each.end > start for each, start in zip(found, starts[1:], strict=True)):
+                raise self._contradictory()
+            return tuple(found)
+        names = [member.name for member in members]
+        behind = names.index(INVENTORY_NAME) if INVENTORY_NAME in names else len(names)
+        position = last - sum(each.whole_length for each in stored[behind:])
+        lengths = accumulate((each.whole_length for each in stored[:behind]), initial=0)
+        before = list(map(Located, stored[:behind], lengths))
+        after = map(
+            Located, stored[behind:], accumulate((each.whole_length for each in stored[behind:]), initial=position)
+        )
+        if position < sum(each.whole_length for each in stored[:behind]):
+            raise self._contradictory()
+        return (*before, *after)
+
+    def _find(self, name: str) -> Located | None:
+        return next((each for each in self._own if each.member.name == name), None)
+
+    def _contradictory(self) -> ArchiveDamaged:
+        return ArchiveDamaged(msg("the manifest's list of members contradicts itself"), where=self.name)
+
+
+def _reading_at(file: BinaryIO) -> Callable[[int, int], bytes]:
+    """How to read at a position, from several threads at once.
+
+    A file of the system is asked without moving its position; any other is moved, by one thread at a time.
+    """
+    try:
+        descriptor = file.fileno()
+    except OSError:
+        descriptor = -1
+    if descriptor >= 0 and hasattr(os, "pread"):
+        return partial(_read_file_at, descriptor)
+    return partial(_read_stream_at, file, threading.Lock())
+
+
+def _read_file_at(descriptor: int, position: int, length: int) -> bytes:
+    chunk = os.pread(descriptor, length, position)
+    while chunk and len(chunk) < length and (more := os.pread(descriptor, length - len(chunk), position + len(chunk))):
+        chunk += more
+    return chunk
+
+
+def _read_stream_at(file: BinaryIO, lock: threading.Lock, position: int, length: int) -> bytes:
+    with lock:
+        file.seek(position)
+        return file.read(length)
 
 
 class _RawMember(io.RawIOBase):

@@ -55,8 +55,8 @@ class _Walk:
 
     def run(self) -> None:
         try:
-            for member in self._reader.members():
-                self._check(member)
+            for each in self._reader.walk():
+                self._check(each.member)
             self._check_ending()
         except InventoryInvalid as error:
             self._damage(msg("the inventory cannot be read: {reason}", reason=error.reason))

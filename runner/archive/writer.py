@@ -48,7 +48,7 @@ class _Written:
     sha256_stored: str | None
     zip64: bool
 
-    def as_member(self, name: str) -> Member:
+    def as_member(self, name: str, offset: int) -> Member:
         return Member(
             name=name,
             size=self.size,
@@ -57,6 +57,7 @@ class _Written:
             size_stored=self.size_stored,
             sha256_stored=self.sha256_stored,
             zip64=self.zip64,
+            offset=offset,
         )
 
     def into(self, entry: InventoryEntry) -> InventoryEntry:
@@ -128,8 +129,9 @@ class ArchiveWriter:
     def add_member(self, name: str, chunks: Iterable[bytes], expected_size: int, *, deflate: bool) -> Member:
         """Add a member that is not media. `expected_size` is the most that the content may have."""
         head = _MemberHead(name, self._created_at, _MEMBER_MODE)
+        offset = self._position
         written = self._write(head, iter(chunks), expected_size, self._compression if deflate else Compression.STORE)
-        member = written.as_member(name)
+        member = written.as_member(name, offset)
         self.members.append(member)
         return member
 

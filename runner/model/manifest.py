@@ -27,7 +27,8 @@ class Member(_Record, frozen=True, kw_only=True):
 
     `size` and `sha256` are of the content; `size_stored` and `sha256_stored` of the bytes as they lie in the zip, given
     for deflated members only (several deflate streams hold the same content). `zip64`: its local header has room for
-    sizes of 4 GiB and more.
+    sizes of 4 GiB and more. `offset` is where its local header lies; archives that do not say it hold the dump, then
+    the media, then the rest.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Member(_Record, frozen=True, kw_only=True):
     size_stored: int | None = None
     sha256_stored: str | None = None
     zip64: bool = False
+    offset: int | None = None
 
 
 class InventoryEntry(_Record, frozen=True, kw_only=True):
@@ -223,8 +225,9 @@ class WarningRecord(_Record, frozen=True, kw_only=True):
 class Manifest(_Record, frozen=True, kw_only=True):
     """`manifest.json`: the last member of an archive, which every other byte is checked against.
 
-    `members` are all members that are not media and not the manifest, in the order in which they lie in the zip;
-    media members stand between the dump and the inventory, in the order of the inventory. `created_at` is UTC,
+    `members` are all members that are not media and not the manifest, in the order in which they lie in the zip: first
+    the dump's, then the inventory and what comes after it. Media members lie before the inventory, in its order, in the
+    places that the dump's members leave. `created_at` is UTC,
     `created_at_local` the same instant with the offset that names and DOS times in the zip use.
     """
 

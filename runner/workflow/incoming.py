@@ -5,10 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from runner.archive.damage import Damage, survey_damage
-from runner.archive.extract import Advance, Located, dump_stream, located, unpack_dump, unpack_file
+from runner.archive.extract import Advance, dump_stream, located, unpack_dump, unpack_file
 from runner.archive.foreign_zip import ZipMember
 from runner.archive.inventory import raw_path, raw_target
 from runner.archive.legacy import LegacyArchive, inspect_legacy, legacy_content, unpack_legacy
+from runner.archive.members import Located
 from runner.archive.reader import ArchiveReader
 from runner.databases.base import DumpFile, DumpFolder, DumpScript
 from runner.errors import ArchiveDamaged
@@ -54,7 +55,7 @@ def unpacked_bytes(opened: Opened) -> int:
     record = opened.reader.manifest.database
     if record is None or (isinstance(record, PostgresqlRecord) and record.format == "plain"):
         return 0
-    return sum(member.size for member in opened.reader.own_members() if member.name.startswith(record.dump))
+    return sum(each.member.size for each in opened.reader.own_members() if each.member.name.startswith(record.dump))
 
 
 def unpack_database(

@@ -81,11 +81,18 @@ class Walk:
         self.contents: dict[str, bytes] = {}
 
     def run(self) -> dict[str, bytes]:
-        for record in self.manifest["members"]:
-            if record["name"] == "files.jsonl":
-                for line in self.inventory(record):
-                    self.member(self.media(line))
+        members = self.manifest["members"]
+        lines = iter([line for each in members if each["name"] == "files.jsonl" for line in self.inventory(each)])
+        for record in members:
+            here = record.get("offset")
+            while record["name"] == "files.jsonl" if here is None else self.position < here:
+                line = next(lines, None)
+                if line is None:
+                    break
+                self.member(self.media(line))
+            demand(here in (None, self.position), "the offset of a member")
             self.member(Member(record["name"], record, self.created, 0o100600))
+        demand(next(lines, None) is None, "media behind the last member")
         record = {"size": self.manifest_size, "sha256": self.digest}
         self.member(Member("manifest.json", record, self.created, 0o100600))
         self.ending()
