@@ -6,8 +6,10 @@ The only place that knows how each system makes a file and its name durable. It 
 import errno
 import os
 import shutil
+import threading
 from pathlib import Path
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -23,6 +25,61 @@ def flush_file(file: BinaryIO) -> None:
     """Everything written to `file` is on the disk when this returns."""
     file.flush()
     os.fsync(file.fileno())
+
+
+class FlushBehind:
+    """Flushes a growing file while it is written, so that little is left to be flushed at its end.
+
+    Use as a context manager: no flush runs afterwards. The system tells a failure of the disk once, and perhaps to
+    us, so `finish` raises what an early flush was told.
+    """
+
+    _STEP = 64 << 20
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._asked = threading.Semaphore(0)
+        self._ended = False
+        self._error: OSError | None = None
+        self._flushed = 0
+        self._thread = threading.Thread(target=self._run, name="flush-behind", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def written(self, position: int) -> None:
+        """So much of the file is written now."""
+        if position - self._flushed >= self._STEP:
+            self._flushed = position
+            self._asked.release()
+
+    def finish(self) -> None:
+        """Everything written to the file is on the disk when this returns. Raises OSError."""
+        self._end()
+        if self._error is not None:
+            raise self._error
+        flush_file(self._file)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._asked.release()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._asked.acquire() and not self._ended:
+            while self._asked.acquire(blocking=False):
+                pass  # what was asked meanwhile is in this flush
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                self._error = error
+                return
 
 
 def flush_folder(folder: Path) -> None:

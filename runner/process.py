@@ -57,6 +57,13 @@ def stream(arguments: Sequence[str], environment: Environment | None = None) -> 
         child.wait()
 
 
+@contextmanager
+def running(arguments: Sequence[str], environment: Environment | None = None) -> Iterator["Child"]:
+    """Run a program beside the caller; at the end of the block it is ended, if it still runs. Raises ToolMissing."""
+    with _started(arguments, environment or {}) as child:
+        yield child
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """`code` as the system tells it, None when the time was up; `output`: stdout and stderr, the last 256 KiB."""
@@ -143,7 +150,7 @@ def _tail(file: IO[bytes]) -> str:
     return content.decode("utf-8", "replace").strip()
 
 
-class _Child:
+class Child:
     """A running program, its stdout, and a file that collects its stderr (a pipe could fill up and block it)."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", errors: IO[bytes], secrets: Sequence[Secret]) -> None:
@@ -152,6 +159,14 @@ class _Child:
         self._process = process
         self._errors = errors
         self._secrets = secrets
+
+    def has_ended(self, within_seconds: float) -> bool:
+        """Wait for its end, for so long at most."""
+        try:
+            self._process.wait(within_seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def wait(self) -> None:
         """Raises ToolFailed, with the last lines of stderr, unless the program ended well."""
@@ -188,7 +203,7 @@ class _Child:
 
 
 @contextmanager
-def _started(arguments: Sequence[str], environment: Environment) -> Iterator[_Child]:
+def _started(arguments: Sequence[str], environment: Environment) -> Iterator[Child]:
     secrets = [value for value in environment.values() if isinstance(value, Secret)]
     revealed = {name: value.reveal() if isinstance(value, Secret) else value for name, value in environment.items()}
     with tempfile.TemporaryFile() as errors:
@@ -206,7 +221,7 @@ def _started(arguments: Sequence[str], environment: Environment) -> Iterator[_Ch
             raise ToolMissing(
                 msg("`{program}` cannot be started: {reason}", program=arguments[0], reason=error.strerror)
             ) from None
-        child = _Child(process, errors, secrets)
+        child = Child(process, errors, secrets)
         try:
             yield child
         finally:

@@ -1,8 +1,6 @@
 """Which members are worth deflating, and how. The output is ordinary deflate that every tool reads."""
 
 import zlib
-from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
 from typing import Protocol
 
 from isal import isal_zlib
@@ -10,11 +8,10 @@ from isal import isal_zlib
 from runner.model.profile import Compression
 
 _RAW_DEFLATE = -15
-_GZIP = 31
 _FAST_LEVEL = 1
 _AUTO_LEVEL = 2
 _SMALL_LEVEL = 9
-_TRIAL_BYTES = 64 << 10
+_TRIAL_BYTES = 16 << 10
 _WORTH_IT = 0.95  # a trial that saves less than a twentieth is not worth the time of every later reader
 
 COMPRESSED_TYPES = frozenset(
@@ -34,36 +31,44 @@ class Deflater(Protocol):
 
     def compress(self, data: bytes, /) -> bytes: ...
 
-    def flush(self) -> bytes: ...
+    def flush(self, mode: int = ..., /) -> bytes: ...
 
 
-def new_deflater(compression: Compression) -> Deflater:
-    """A raw deflate stream, as zip members hold it."""
-    return _new_stream(compression, _RAW_DEFLATE)
+def deflate_whole(content: bytes, compression: Compression) -> bytes:
+    """The content as one raw deflate stream, as zip members hold it."""
+    stream = _new_stream(compression)
+    return stream.compress(content) + stream.flush()
 
 
-def gzip_chunks(chunks: Iterable[bytes], compression: Compression) -> Iterator[bytes]:
-    """The same content as one gzip file (RFC 1952), for PostgreSQL's `.dat.gz`."""
-    stream = _new_stream(compression, _GZIP)
-    for chunk in chunks:
-        if packed := stream.compress(chunk):
-            yield packed
-    yield stream.flush()
+def deflate_block(content: bytes, compression: Compression) -> bytes:
+    """A part of a raw deflate stream that ends at a byte and needs nothing that was before it."""
+    stream = _new_stream(compression)
+    return stream.compress(content) + stream.flush(zlib.Z_SYNC_FLUSH)
+
+
+STREAM_END = b"\x03\0"
+"""A last block, with nothing in it."""
 
 
 def worth_deflating(name: str, first_block: bytes, compression: Compression) -> bool:
     """Decide from the type and from a trial on the first block."""
     if compression is Compression.STORE or not first_block:
         return False
-    if compression is not Compression.SMALL and PurePosixPath(name).suffix.lower() in COMPRESSED_TYPES:
+    if compression is not Compression.SMALL and _suffix(name) in COMPRESSED_TYPES:
         return False
-    sample = first_block[:_TRIAL_BYTES]
+    middle = max(0, (len(first_block) - _TRIAL_BYTES) // 2)  # a PDF begins with text, whatever is in it
+    sample = first_block[middle : middle + _TRIAL_BYTES]
     return len(isal_zlib.compress(sample, _FAST_LEVEL)) < len(sample) * _WORTH_IT
 
 
-def _new_stream(compression: Compression, window: int) -> Deflater:
+def _suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem and not stem.endswith("/") else ""
+
+
+def _new_stream(compression: Compression) -> Deflater:
     if compression is Compression.SMALL:
-        return zlib.compressobj(_SMALL_LEVEL, zlib.DEFLATED, window)
+        return zlib.compressobj(_SMALL_LEVEL, zlib.DEFLATED, _RAW_DEFLATE)
     level = _FAST_LEVEL if compression is Compression.FAST else _AUTO_LEVEL
-    stream: Deflater = isal_zlib.compressobj(level, zlib.DEFLATED, window)
+    stream: Deflater = isal_zlib.compressobj(level, zlib.DEFLATED, _RAW_DEFLATE)
     return stream

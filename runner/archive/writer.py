@@ -1,31 +1,34 @@
-"""Writes an archive in one pass: members in order, each with its hashes, then the manifest that describes them all.
+"""Writes an archive in one pass: each member with its hashes as it comes, then the manifest that describes them all.
 
 The file is new, private and seekable; it gets its final name only after `seal`, elsewhere. Memory stays flat: the
-central directory and the inventory grow in temporary files.
+central directory and the inventory grow in temporary files. Two threads may write, each a whole member at a time: the
+dump's members and the media's lie in between each other, each half in its own order.
 """
 
-import hashlib
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import msgspec
-from isal import isal_zlib
 
 from runner.archive import layout
-from runner.archive.compress import new_deflater, worth_deflating
+from runner.archive.compress import worth_deflating
 from runner.archive.inventory import encode_line, member_name, raw_target, stat_mode
 from runner.archive.layout import Ending, Header
 from runner.archive.manifest import encode_manifest
-from runner.durable import flush_file
-from runner.model.manifest import INVENTORY_NAME, MANIFEST_NAME, InventoryEntry, Manifest, Member, Method
+from runner.archive.packing import BLOCK_BYTES, Fingerprint, Packed, deflated, pack
+from runner.durable import FlushBehind
+from runner.lanes import Lanes
+from runner.model.manifest import INVENTORY_NAME, MANIFEST_NAME, InventoryEntry, Manifest, Member
 from runner.model.profile import Compression
 
-CHUNK_BYTES = 1 << 20
 _MEMBER_MODE = stat.S_IFREG | 0o600
 
 
@@ -40,36 +43,13 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    size: int
-    sha256: str
-    method: Method
-    size_stored: int | None
-    sha256_stored: str | None
-    zip64: bool
+class PackedEntry:
+    """A media entry that is ready to be written: its line of the inventory, its local header, its content."""
 
-    def as_member(self, name: str, offset: int) -> Member:
-        return Member(
-            name=name,
-            size=self.size,
-            sha256=self.sha256,
-            method=self.method,
-            size_stored=self.size_stored,
-            sha256_stored=self.sha256_stored,
-            zip64=self.zip64,
-            offset=offset,
-        )
-
-    def into(self, entry: InventoryEntry) -> InventoryEntry:
-        return msgspec.structs.replace(
-            entry,
-            size=self.size,
-            sha256=self.sha256,
-            method=self.method,
-            size_stored=self.size_stored,
-            sha256_stored=self.sha256_stored,
-            zip64=self.zip64,
-        )
+    entry: InventoryEntry
+    header: Header
+    local_header: bytes
+    stored: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,35 +61,99 @@ class _MemberHead:
     mode: int
 
 
-class ArchiveWriter:
-    """Call `add_*` in the order of the archive, `end_media` after the last media entry, `seal` once at the end."""
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What is known of a member once its content has passed. `sha256_stored` None: it is stored as it is."""
 
-    def __init__(self, file: BinaryIO, scratch: Path, created_at: datetime, compression: Compression) -> None:
+    size: int
+    size_stored: int
+    crc: int
+    sha256: str
+    sha256_stored: str | None
+    zip64: bool
+
+    @classmethod
+    def of(cls, packed: Packed) -> "_Written":
+        stored = len(packed.stored)
+        return cls(packed.size, stored, packed.crc, packed.sha256, packed.sha256_stored, zip64=False)
+
+    def as_member(self, name: str, offset: int) -> Member:
+        deflated = self.sha256_stored is not None
+        return Member(
+            name=name,
+            size=self.size,
+            sha256=self.sha256,
+            method="deflate" if deflated else "store",
+            size_stored=self.size_stored if deflated else None,
+            sha256_stored=self.sha256_stored,
+            zip64=self.zip64,
+            offset=offset,
+        )
+
+    def into(self, entry: InventoryEntry) -> InventoryEntry:
+        deflated = self.sha256_stored is not None
+        return msgspec.structs.replace(
+            entry,
+            size=self.size,
+            sha256=self.sha256,
+            method="deflate" if deflated else "store",
+            size_stored=self.size_stored if deflated else None,
+            sha256_stored=self.sha256_stored,
+            zip64=self.zip64,
+        )
+
+    def header(self, head: _MemberHead) -> Header:
+        return Header(
+            name=head.name.encode("utf-8"),
+            method=layout.STORED if self.sha256_stored is None else layout.DEFLATED,
+            crc=self.crc,
+            size=self.size,
+            size_stored=self.size_stored,
+            modified=head.modified,
+            mode=head.mode,
+            zip64=self.zip64,
+        )
+
+
+class ArchiveWriter:
+    """Call `add_*`, each half in the order of the archive, `end_media` after the last of both, `seal` once at the end.
+
+    Use as a context manager. `lanes` hash and deflate; they belong to the caller.
+    """
+
+    def __init__(
+        self, file: BinaryIO, scratch: Path, created_at: datetime, compression: Compression, lanes: Lanes
+    ) -> None:
         self._file = file
         self._created_at = created_at.replace(microsecond=0)
         self._offset: timedelta = created_at.utcoffset() or timedelta(0)
         self._compression = compression
-        self._directory = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - closed by `close`, lives as long as we do
-        self._inventory = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - likewise
+        self._lanes = lanes
+        self._turn = threading.RLock()
+        self._open = ExitStack()
+        self._directory = self._open.enter_context(_scratch_file(scratch))
+        self._inventory = self._open.enter_context(_scratch_file(scratch))
+        self._flush = FlushBehind(file)
         self._count = 0
         self._position = 0
         self.members: list[Member] = []
 
-    def close(self) -> None:
-        """Drop the temporary files. The archive's own file belongs to the caller."""
-        self._directory.close()
-        self._inventory.close()
-
     def __enter__(self) -> "ArchiveWriter":
+        self._open.enter_context(self._flush)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        """Drop the temporary files. The archive's own file belongs to the caller."""
+        self._open.close()
 
     @property
     def size_bytes(self) -> int:
         """How much has been written."""
         return self._position
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Nobody else writes meanwhile. For what may be taken back: `mark`, some `add_*`, `rewind`."""
+        return self._turn
 
     def mark(self) -> Mark:
         """Where the writer stands now."""
@@ -129,27 +173,41 @@ class ArchiveWriter:
     def add_member(self, name: str, chunks: Iterable[bytes], expected_size: int, *, deflate: bool) -> Member:
         """Add a member that is not media. `expected_size` is the most that the content may have."""
         head = _MemberHead(name, self._created_at, _MEMBER_MODE)
-        offset = self._position
-        written = self._write(head, iter(chunks), expected_size, self._compression if deflate else Compression.STORE)
-        member = written.as_member(name, offset)
-        self.members.append(member)
+        chunks = iter(chunks)
+        begun = next(chunks, b"")  # what takes long before its first byte, holds nobody up
+        with self._turn:
+            offset = self._position
+            compression = self._compression if deflate else Compression.STORE
+            written = self._write(head, chain((begun,), chunks), expected_size, compression)
+            member = written.as_member(name, offset)
+            self.members.append(member)
         return member
+
+    def pack(self, entry: InventoryEntry, content: bytes) -> PackedEntry:
+        """Everything but the writing, for a file whose content is in memory. Any thread may do it."""
+        return self._packed(entry, pack(entry.path, content, self._compression))
+
+    def pack_node(self, entry: InventoryEntry) -> PackedEntry:
+        """The same for a folder (no content) or a link (its content is the target)."""
+        return self._packed(entry, pack(entry.path, raw_target(entry), Compression.STORE))
+
+    def add_packed(self, entries: Sequence[PackedEntry]) -> None:
+        """Add media entries and their lines of the inventory."""
+        with self._turn:
+            self._file.write(b"".join(part for each in entries for part in (each.local_header, each.stored)))
+            for each in entries:
+                end = self._position + len(each.local_header) + len(each.stored)
+                self._finish(each.header, end)
+            self._inventory.write(b"".join(encode_line(each.entry) for each in entries))
 
     def add_media_file(self, entry: InventoryEntry, chunks: Iterable[bytes], expected_size: int) -> InventoryEntry:
         """Add a file. `entry` holds what is known before its content is read; the returned one is complete."""
-        written = self._write(self._media_head(entry), iter(chunks), expected_size, self._compression)
-        return written.into(entry)
-
-    def add_media_node(self, entry: InventoryEntry) -> InventoryEntry:
-        """Add a folder (no content) or a link (its content is the target)."""
-        content = raw_target(entry)
-        written = self._write(self._media_head(entry), iter((content,)), len(content), Compression.STORE)
-        if entry.type == "directory":
-            return entry
+        with self._turn:
+            written = self._write(self._media_head(entry), iter(chunks), expected_size, self._compression)
         return written.into(entry)
 
     def record(self, entry: InventoryEntry) -> None:
-        """Write the inventory line of the entry just added."""
+        """Write the inventory line of the file just added by `add_media_file`."""
         self._inventory.write(encode_line(entry))
 
     def end_media(self) -> Member:
@@ -174,107 +232,91 @@ class ArchiveWriter:
             self._file.write(chunk)
         self._file.write(layout.end_records(ending))
         self._position = self._file.tell()
-        flush_file(self._file)
+        self._flush.finish()
         return manifest
 
     def _media_head(self, entry: InventoryEntry) -> _MemberHead:
         return _MemberHead(member_name(entry), layout.member_time(entry.mtime_ns, self._offset), stat_mode(entry))
+
+    def _packed(self, entry: InventoryEntry, packed: Packed) -> PackedEntry:
+        written = _Written.of(packed)
+        header = written.header(self._media_head(entry))
+        whole = entry if entry.type == "directory" else written.into(entry)
+        return PackedEntry(whole, header, layout.local_header(header), packed.stored)
 
     def _write(
         self, head: _MemberHead, chunks: Iterator[bytes], expected_size: int, compression: Compression
     ) -> _Written:
         first = next(chunks, b"")
         second = next(chunks, None)
-        deflate = worth_deflating(head.name, first, compression)
         if second is None:
-            return self._write_small(head, first, compression if deflate else None)
-        rest = _chained(first, second, chunks)
-        return self._write_large(head, rest, expected_size, compression if deflate else None)
+            return self._write_small(head, first, compression)
+        if not worth_deflating(head.name, first, compression):
+            compression = Compression.STORE
+        return self._write_large(head, chain((first, second), chunks), expected_size, compression)
 
-    def _write_small(self, head: _MemberHead, content: bytes, compression: Compression | None) -> _Written:
+    def _write_small(self, head: _MemberHead, content: bytes, compression: Compression) -> _Written:
         """Content that is in memory already: header and bytes go out in one write, with nothing to patch."""
-        stored = content
-        if compression is not None:
-            deflater = new_deflater(compression)
-            stored = deflater.compress(content) + deflater.flush()
-        method: Method = "store" if compression is None else "deflate"
-        written = _Written(
-            len(content),
-            hashlib.sha256(content).hexdigest(),
-            method,
-            None if compression is None else len(stored),
-            None if compression is None else hashlib.sha256(stored).hexdigest(),
-            zip64=False,
-        )
-        header = _header(head, written, isal_zlib.crc32(content))
-        self._file.write(layout.local_header(header) + stored)
-        self._finish(header)
+        packed = pack(head.name, content, compression)
+        written = _Written.of(packed)
+        header = written.header(head)
+        self._file.write(layout.local_header(header) + packed.stored)
+        self._finish(header, self._file.tell())
         return written
 
     def _write_large(
-        self, head: _MemberHead, chunks: Iterator[bytes], expected_size: int, compression: Compression | None
+        self, head: _MemberHead, chunks: Iterator[bytes], expected_size: int, compression: Compression
     ) -> _Written:
         """Content that is streamed: room for the header first, the header itself when everything is known."""
         start = self._position
         zip64 = expected_size >= layout.ZIP64_FROM
         room = layout.local_header_length(head.name.encode("utf-8"), head.modified, zip64=zip64)
         self._file.write(b"\0" * room)
-        content_hash, stored_hash, crc, size, size_stored = hashlib.sha256(), hashlib.sha256(), 0, 0, 0
-        deflater = None if compression is None else new_deflater(compression)
-        for chunk in chunks:
-            content_hash.update(chunk)
-            crc = isal_zlib.crc32(chunk, crc)
-            size += len(chunk)
-            stored = chunk if deflater is None else deflater.compress(chunk)
-            size_stored += self._append(stored, stored_hash, plain=deflater is None)
-        if deflater is not None:
-            size_stored += self._append(deflater.flush(), stored_hash, plain=False)
+        content, stored = Fingerprint(self._lanes), Fingerprint(self._lanes)
+        if compression is Compression.STORE:
+            self._append(chunks, content)
+        else:
+            self._append(deflated(_passing(chunks, content), compression, self._lanes), stored)
+        whole = content if compression is Compression.STORE else stored
         written = _Written(
-            size,
-            content_hash.hexdigest(),
-            "store" if deflater is None else "deflate",
-            None if deflater is None else size_stored,
-            None if deflater is None else stored_hash.hexdigest(),
+            content.size,
+            whole.size,
+            content.crc(),
+            content.sha256(),
+            None if compression is Compression.STORE else stored.sha256(),
             zip64,
         )
-        header = _header(head, written, crc)
+        header = written.header(head)
         self._file.seek(start)
         self._file.write(layout.local_header(header))
-        self._file.seek(start + room + size_stored)
-        self._finish(header)
+        end = start + room + whole.size
+        self._file.seek(end)
+        self._finish(header, end)
         return written
 
-    def _append(self, stored: bytes, stored_hash: "hashlib._Hash", *, plain: bool) -> int:
-        if not plain:
-            stored_hash.update(stored)
-        self._file.write(stored)
-        return len(stored)
+    def _append(self, chunks: Iterable[bytes], fingerprint: Fingerprint) -> None:
+        for chunk in chunks:
+            fingerprint.update(chunk)
+            self._file.write(chunk)
+            self._flush.written(self._file.tell())
 
-    def _finish(self, header: Header) -> None:
+    def _finish(self, header: Header, end: int) -> None:
         self._directory.write(layout.central_header(header, self._position))
         self._count += 1
-        self._position = self._file.tell()
+        self._position = end
+        self._flush.written(end)
 
 
-def _header(head: _MemberHead, written: _Written, crc: int) -> Header:
-    return Header(
-        name=head.name.encode("utf-8"),
-        method=layout.STORED if written.method == "store" else layout.DEFLATED,
-        crc=crc,
-        size=written.size,
-        size_stored=written.size if written.size_stored is None else written.size_stored,
-        modified=head.modified,
-        mode=head.mode,
-        zip64=written.zip64,
-    )
+def _scratch_file(folder: Path) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=folder)
 
 
-def _chained(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield second
-    yield from rest
+def _passing(chunks: Iterable[bytes], fingerprint: Fingerprint) -> Iterator[bytes]:
+    for chunk in chunks:
+        fingerprint.update(chunk)
+        yield chunk
 
 
-def _chunks_of(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
+def _chunks_of(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(BLOCK_BYTES):
         yield chunk

@@ -31,6 +31,14 @@ class DumpPart:
     chunks: Iterator[bytes]
 
 
+StillWanted = Callable[[], object]
+"""Raises where the caller has given up."""
+
+
+def always_wanted() -> None:
+    """For a caller that never gives up."""
+
+
 class Capture(Protocol):
     """One instant of a database, held open. Use as a context manager."""
 
@@ -46,11 +54,12 @@ class Capture(Protocol):
         """Which of `values` the column holds right now, in the live database and not in the captured instant."""
         ...
 
-    def parts(self, *, gzip: bool) -> Iterator[DumpPart]:
-        """Make the dump and hand over its parts in the order of the archive. Raises ToolFailed, DumpIncomplete, …
+    def parts(self, *, gzip: bool, jobs: int = 1, still_wanted: StillWanted = always_wanted) -> Iterator[DumpPart]:
+        """Make the dump and hand over its parts as they come. Raises ToolFailed, DumpIncomplete, …
 
-        `gzip`: an engine whose format knows compressed data files asks for them.
-        A part's files may be gone once the next part is asked for.
+        `gzip`: an engine whose format knows compressed data files asks for them. `jobs`: by so many connections, where
+        the engine can. `still_wanted` is called often, and what it raises ends the dump.
+        A part's files may be gone once the next part is asked for. May run in another thread than the rest.
         """
         ...
 

@@ -9,15 +9,16 @@ import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 
 from runner import __version__
-from runner.archive.compress import gzip_chunks
+from runner.archive.packing import gzipped
 from runner.archive.restore_text import restore_text
 from runner.archive.writer import ArchiveWriter
-from runner.databases.base import Capture, DumpPart
+from runner.databases.base import Capture, DumpPart, StillWanted, always_wanted
 from runner.destinations.base import Destination, numbered
 from runner.durable import create_private
 from runner.errors import (
@@ -32,6 +33,7 @@ from runner.errors import (
     raise_all,
 )
 from runner.events import Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
+from runner.lanes import Beside, Lanes, lanes_for
 from runner.messages import msg, printable
 from runner.model.manifest import FORMAT_VERSION, RESTORE_NAME, DatabaseRecord, Manifest, MediaRecord, WarningRecord
 from runner.model.plan import Action, Plan
@@ -45,6 +47,8 @@ from runner.workflow.pending import settle
 from runner.workflow.places import open_capture, open_destination
 from runner.workflow.references import ReferenceCheck, unchecked
 from runner.workflow.shield import Shield
+
+_MOST_DUMP_JOBS = 4
 
 
 def apply(plan: Plan, reporter: Reporter) -> BackupReport:
@@ -175,11 +179,11 @@ class _Backup:
             found = None if self._media is None else survey(self._media)
             check = self._check_references(capture)
             self._check_empty_root(found, check)
+            lanes = open_until_sealed.enter_context(Lanes(lanes_for(self._profile.jobs)))
             file = open_until_sealed.enter_context(create_private(path))
-            writer = ArchiveWriter(file, self._workspace.folder, self._plan.created_at, compression)
+            writer = ArchiveWriter(file, self._workspace.folder, self._plan.created_at, compression, lanes)
             open_until_sealed.enter_context(writer)
-            database = None if capture is None else self._dump(capture, writer, compression)
-            media = None if found is None else self._copy_media(writer, check, found)
+            database, media = self._both(_Into(writer, lanes, compression), capture, found, check)
             manifest = self._seal(writer, database, media, check, name)
         return path, manifest, name
 
@@ -217,14 +221,31 @@ class _Backup:
             )
         self._warn(Finding("media.empty", msg("the media root holds no file"), str(self._media.root)))
 
-    def _dump(self, capture: Capture, writer: ArchiveWriter, compression: Compression) -> DatabaseRecord:
+    def _both(
+        self, into: "_Into", capture: Capture | None, found: Survey | None, check: ReferenceCheck | None
+    ) -> tuple[DatabaseRecord | None, MediaRecord | None]:
+        """The dump and the media: at the same time where more than one lane may work, otherwise one after the other."""
+        database: DatabaseRecord | None = None
+        media: MediaRecord | None = None
+        if capture is not None and found is not None and into.lanes.count > 1:
+            with Beside(partial(self._dump, capture, into)) as dump:
+                media = self._copy_media(into, check, found, dump.check)
+                database = dump.result()
+        else:
+            database = None if capture is None else self._dump(capture, into)
+            media = None if found is None else self._copy_media(into, check, found)
+        if media is not None:
+            into.writer.end_media()
+        if capture is not None and database is not None:
+            self._warn(*capture.findings(), *self._shrunk(database))
+        return database, media
+
+    def _dump(self, capture: Capture, into: "_Into", still_wanted: StillWanted = always_wanted) -> DatabaseRecord:
         with self._stage(Action.DUMP):
-            for part in capture.parts(gzip=compression is not Compression.STORE):
-                _add_part(writer, part, compression)
-                self._reporter(StageAdvanced(Action.DUMP, part.size_bytes))
-            record = capture.record()
-        self._warn(*capture.findings(), *self._shrunk(record))
-        return record
+            gzip = into.compression is not Compression.STORE
+            for part in capture.parts(gzip=gzip, jobs=_dump_jobs(into.lanes), still_wanted=still_wanted):
+                into.add_part(part, lambda amount: self._reporter(StageAdvanced(Action.DUMP, amount)))
+            return capture.record()
 
     def _shrunk(self, record: DatabaseRecord) -> Iterator[Finding]:
         last = self._state.last_backup()
@@ -236,11 +257,22 @@ class _Backup:
                 hint=msg("check that this is the application's database and that its migrations ran"),
             )
 
-    def _copy_media(self, writer: ArchiveWriter, check: ReferenceCheck | None, found: Survey) -> MediaRecord:
+    def _copy_media(
+        self,
+        into: "_Into",
+        check: ReferenceCheck | None,
+        found: Survey,
+        still_right: Callable[[], object] = lambda: None,
+    ) -> MediaRecord:
         assert self._media is not None  # noqa: S101 - the caller has looked
         with self._stage(Action.MEDIA, found.bytes):
             copy = MediaCopy(
-                self._media, writer, check, lambda amount: self._reporter(StageAdvanced(Action.MEDIA, amount))
+                self._media,
+                into.writer,
+                check,
+                into.lanes,
+                lambda amount: self._reporter(StageAdvanced(Action.MEDIA, amount)),
+                still_right,
             )
             record = copy.run()
         self._warn(*copy.warnings, *(() if check is None else check.warnings))
@@ -303,11 +335,33 @@ class _Backup:
         self._reporter(StageEnded(action))
 
 
-def _add_part(writer: ArchiveWriter, part: DumpPart, compression: Compression) -> None:
-    if part.packing == "gzip":
-        writer.add_member(part.name, gzip_chunks(part.chunks, compression), part.size_bytes, deflate=False)
-    else:
-        writer.add_member(part.name, part.chunks, part.size_bytes, deflate=part.packing == "deflate")
+@dataclass(frozen=True, slots=True)
+class _Into:
+    """Where the two halves go."""
+
+    writer: ArchiveWriter
+    lanes: Lanes
+    compression: Compression
+
+    def add_part(self, part: DumpPart, advance: Callable[[int], object]) -> None:
+        """`advance` is told of the content's bytes as they are read."""
+        chunks = _told(part.chunks, advance)
+        if part.packing == "gzip":
+            packed = gzipped(chunks, self.compression, self.lanes)
+            self.writer.add_member(part.name, packed, part.size_bytes, deflate=False)
+        else:
+            self.writer.add_member(part.name, chunks, part.size_bytes, deflate=part.packing == "deflate")
+
+
+def _told(chunks: Iterator[bytes], advance: Callable[[int], object]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        advance(len(chunk))
+
+
+def _dump_jobs(lanes: Lanes) -> int:
+    """Connections for pg_dump: it and the server take a core each, and the media want theirs."""
+    return max(1, min(lanes.count // 2, _MOST_DUMP_JOBS))
 
 
 def _workspace_failed(plan: Plan, error: OSError) -> WorkspaceFailed:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from runner.archive.compress import gzip_chunks
+from runner.archive.packing import gzipped
 from runner.durable import (
     create_private,
     flush_file,
@@ -23,6 +23,7 @@ from runner.durable import (
 )
 from runner.errors import DumpIncomplete, Finding, WorkspaceFailed
 from runner.journal import Begin, Journal
+from runner.lanes import Lanes, lanes_for
 from runner.media.trees import remove_tree as remove_media
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord
@@ -53,11 +54,11 @@ def dump_database(config: DatabaseConfig, target: Path, names: RunNames, workspa
         make_private_folder(target.parent)
         remove_tree(partial)
         make_private_folder(partial)
-        with open_capture(whole, scratch, f"{names.timestamp}_replaced") as capture:
+        with Lanes(lanes_for(None)) as lanes, open_capture(whole, scratch, f"{names.timestamp}_replaced") as capture:
             hashes: dict[Path, str] = {}
-            for part in capture.parts(gzip=True):
+            for part in capture.parts(gzip=True, jobs=lanes.count):
                 path = partial / Path(part.name).name
-                packed = gzip_chunks(part.chunks, Compression.AUTO) if part.packing == "gzip" else part.chunks
+                packed = gzipped(part.chunks, Compression.AUTO, lanes) if part.packing == "gzip" else part.chunks
                 digest = hashlib.sha256()
                 with create_private(path) as file:
                     for chunk in packed:

@@ -2,16 +2,18 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from runner.archive.writer import ArchiveWriter
+from runner.archive.writer import ArchiveWriter, PackedEntry
 from runner.errors import FileLost, Finding, RunnerError, SourceMissing, SourceUnreadable, raise_all
-from runner.media.read import FileReading, ReadFailed
+from runner.lanes import Lanes
+from runner.media.read import SMALL_BYTES, FileReading, ReadFailed, read_small
 from runner.media.select import Selection
 from runner.media.walk import Node, Obstacle, ObstacleKind, walk
 from runner.messages import Message, msg, printable
@@ -22,6 +24,8 @@ from runner.workflow.references import SHOWN, ReferenceCheck
 
 _MORE_ATTEMPTS_WHEN_NAMED = 2
 _PAUSE_SECONDS = 0.2
+_BATCH_BYTES = 2 << 20
+_BATCH_ITEMS = 256
 _LEFT_TO_THE_COPY = (ObstacleKind.SPECIAL, ObstacleKind.VANISHED)
 
 
@@ -77,38 +81,40 @@ def survey(media: MediaConfig) -> Survey:
 
 
 class MediaCopy:
-    """Copies the media root into an archive, file by file, each as it is at the moment it is read."""
+    """Copies the media root into an archive, file by file, each as it is at the moment it is read.
+
+    Small files are read, hashed and deflated in batches by the lanes, and written in order; a large one is streamed.
+    """
 
     def __init__(
         self,
         media: MediaConfig,
         writer: ArchiveWriter,
         check: ReferenceCheck | None,
+        lanes: Lanes,
         advance: Callable[[int], object],
+        still_right: Callable[[], object] = lambda: None,
     ) -> None:
+        """`still_right` is asked often: what it raises ends the copy. `advance` is told of bytes, negative: again."""
         self._media = media
         self._root = Path(os.path.realpath(media.root))
         self._writer = writer
         self._check = check
+        self._lanes = lanes
         self._advance = advance
+        self._still_right = still_right
+        self._passed = 0
         self._counts = {"file": 0, "directory": 0, "link": 0}
         self._bytes = 0
         self.warnings: list[Finding] = []
 
     def run(self) -> MediaRecord:
         """Raises FileLost, SourceUnreadable, ReferencesMissing."""
-        for item in _walked(self._media):
-            if isinstance(item, Obstacle):
-                self._meet(item)
-            elif item.is_directory or item.is_link:
-                entry = self._writer.add_media_node(entry_of(item))
-                self._writer.record(entry)
-                self._counts[entry.type] += 1
-            else:
-                self._copy(item.path)
+        for batch in self._lanes.ordered(self._read, _batches(_walked(self._media))):
+            self._still_right()
+            self._add(batch)
         if self._check is not None:
             self._check.finish()
-        self._writer.end_media()
         return MediaRecord(
             root=printable(str(self._media.root)),
             exclude=self._media.exclude,
@@ -117,6 +123,49 @@ class MediaCopy:
             links=self._counts["link"],
             bytes=self._bytes,
         )
+
+    def _read(self, batch: list[Node | Obstacle]) -> list["_Ready | Node | Obstacle"]:
+        """In a lane: each item ready to be written, or as it was where it takes more than one quiet reading."""
+        return [self._ready(item) or item for item in batch]
+
+    def _ready(self, item: Node | Obstacle) -> "_Ready | None":
+        if isinstance(item, Obstacle):
+            return None
+        if item.is_directory or item.is_link:
+            return _Ready(item.path, self._writer.pack_node(entry_of(item)))
+        if item.status.st_size > SMALL_BYTES or (found := read_small(f"{self._root}/{item.path}")) is None:
+            return None
+        return _Ready(item.path, self._writer.pack(entry_of(Node(item.path, found.status)), found.content))
+
+    def _add(self, batch: list["_Ready | Node | Obstacle"]) -> None:
+        """Write a batch in its order: what is ready in one go, up to the next item that is not."""
+        ready: list[_Ready] = []
+        for item in batch:
+            if isinstance(item, _Ready):
+                ready.append(item)
+                continue
+            self._add_ready(ready)
+            ready = []
+            if isinstance(item, Obstacle):
+                self._meet(item)
+            else:
+                self._copy(item.path)
+        self._add_ready(ready)
+
+    def _add_ready(self, ready: list["_Ready"]) -> None:
+        if not ready:
+            return
+        self._writer.add_packed([each.packed for each in ready])
+        size = 0
+        for path, packed in ready:
+            self._counts[packed.entry.type] += 1
+            if packed.entry.type == "file":
+                size += packed.entry.size
+                if self._check is not None:
+                    self._check.archived(path)
+        self._bytes += size
+        if size:
+            self._advance(size)
 
     def _copy(self, path: str) -> None:
         """Two attempts; more for a file that the live database still names, and then it is an error."""
@@ -136,14 +185,24 @@ class MediaCopy:
 
     def _attempt(self, relative: str, *, keep_changed: bool = False) -> "_Outcome":
         """Read the file once. Unless it was kept, the archive is as it was before."""
-        mark = self._writer.mark()
+        with self._writer.turn():
+            mark = self._writer.mark()
+            self._passed = 0
+            outcome = self._streamed(relative, keep_changed=keep_changed)
+            if outcome is not _Outcome.KEPT:
+                self._writer.rewind(mark)
+                if self._passed:
+                    self._advance(-self._passed)
+            return outcome
+
+    def _streamed(self, relative: str, *, keep_changed: bool) -> "_Outcome":
         path = self._root / relative
         try:
             with FileReading(path) as reading:
                 entry = entry_of(Node(relative, reading.status))
-                entry = self._writer.add_media_file(entry, reading.chunks(), reading.status.st_size)
+                chunks = self._passing(reading.chunks())
+                entry = self._writer.add_media_file(entry, chunks, reading.status.st_size)
         except FileNotFoundError:
-            self._writer.rewind(mark)
             return _Outcome.VANISHED
         except ReadFailed as error:
             raise SourceUnreadable(
@@ -152,7 +211,6 @@ class MediaCopy:
                 hint=msg("check its permissions and the disk; an archive without it would lie, so none was made"),
             ) from None
         if reading.changed and not keep_changed:
-            self._writer.rewind(mark)
             return _Outcome.CHANGED
         if reading.changed:
             entry = msgspec.structs.replace(entry, changed=True)
@@ -162,13 +220,19 @@ class MediaCopy:
         self._keep(relative, entry)
         return _Outcome.KEPT
 
+    def _passing(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._still_right()
+            yield chunk
+            self._passed += len(chunk)
+            self._advance(len(chunk))
+
     def _keep(self, path: str, entry: InventoryEntry) -> None:
         self._writer.record(entry)
         self._counts["file"] += 1
         self._bytes += entry.size
         if self._check is not None:
             self._check.archived(path)
-        self._advance(entry.size)
 
     def _is_named(self, path: str) -> bool:
         return self._check is not None and self._check.is_pending(path) and self._check.still_named(path)
@@ -204,10 +268,31 @@ class MediaCopy:
         self.warnings.append(Finding(code, message, str(self._media.root / path)))
 
 
+class _Ready(NamedTuple):
+    """An item that was read in one quiet reading, with its path below the root."""
+
+    path: str
+    packed: PackedEntry
+
+
 class _Outcome(Enum):
     KEPT = "kept"
     CHANGED = "changed"
     VANISHED = "vanished"
+
+
+def _batches(items: Iterable[Node | Obstacle]) -> Iterator[list[Node | Obstacle]]:
+    """A few MiB of small files each, or one large file alone."""
+    batch: list[Node | Obstacle] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += item.status.st_size if isinstance(item, Node) else 0
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_ITEMS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _walked(media: MediaConfig) -> Iterator[Node | Obstacle]:

@@ -26,6 +26,13 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows removes no file
 Change = Callable[[], object]
 
 
+@pytest.fixture(autouse=True)
+def _one_file_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read ahead, so that a test can change what comes next."""
+    monkeypatch.setattr("runner.workflow.apply.lanes_for", lambda _jobs: 1)
+    monkeypatch.setattr("runner.workflow.media._BATCH_ITEMS", 1)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Files `a.pdf` to `e.pdf` in one folder, of which the database names the first three."""

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from runner.archive.writer import ArchiveWriter
-from runner.databases.base import Capture, DumpPart
+from runner.databases.base import Capture, DumpPart, StillWanted, always_wanted
 from runner.databases.sqlite import open_capture
 from runner.durable import create_private
 from runner.errors import FileLost, Finding, ReferencesMissing
+from runner.lanes import Lanes
 from runner.model.manifest import DatabaseRecord
 from runner.model.profile import Compression, MediaConfig, Reference, SqliteConfig
 from runner.workflow.media import MediaCopy
@@ -227,8 +228,8 @@ class Interleaved:
         self.meanwhile()
         return self._capture.still_referenced(reference, values)
 
-    def parts(self, *, gzip: bool) -> Iterator[DumpPart]:
-        return self._capture.parts(gzip=gzip)
+    def parts(self, *, gzip: bool, jobs: int = 1, still_wanted: StillWanted = always_wanted) -> Iterator[DumpPart]:
+        return self._capture.parts(gzip=gzip, jobs=jobs, still_wanted=still_wanted)
 
     def record(self) -> DatabaseRecord:
         return self._capture.record()
@@ -259,9 +260,12 @@ def copied(
     created_at = datetime.now().astimezone()
     with (
         create_private(folder / "archive.zip") as file,
-        ArchiveWriter(file, folder, created_at, Compression.AUTO) as writer,
+        Lanes(1) as lanes,
+        ArchiveWriter(file, folder, created_at, Compression.AUTO, lanes) as writer,
+        pytest.MonkeyPatch.context() as patch,
     ):
-        copy = MediaCopy(media(project), writer, check, lambda _amount: next(files, lambda: None)())
+        patch.setattr("runner.workflow.media._BATCH_ITEMS", 1)
+        copy = MediaCopy(media(project), writer, check, lanes, lambda _amount: next(files, lambda: None)())
         copy.run()
     return copy
 

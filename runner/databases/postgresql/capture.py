@@ -1,10 +1,11 @@
 """A captured instant of a PostgreSQL database: one exported snapshot, shared by every reader."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from runner.databases.base import DumpPart
+from runner.databases.base import DumpPart, StillWanted, always_wanted
 from runner.databases.postgresql import catalog
 from runner.databases.postgresql.connection import (
     connect,
@@ -13,7 +14,16 @@ from runner.databases.postgresql.connection import (
     mapped_errors,
     password_of,
 )
-from runner.databases.postgresql.dump import DirectoryDump, count_rows, dump_directory, stream_file
+from runner.databases.postgresql.dump import (
+    READ_WHILE_RUNNING,
+    DirectoryDump,
+    Dumping,
+    TableData,
+    count_rows,
+    finished_files,
+    read_contents,
+    stream_file,
+)
 from runner.databases.postgresql.tools import Tools, find_tools
 from runner.durable import remove_tree
 from runner.errors import Finding
@@ -54,14 +64,17 @@ class PostgresqlCapture:
         connection: catalog.Connection,
         tools: Tools,
         folder: Path,
+        *,
+        while_running: bool = READ_WHILE_RUNNING,
     ) -> None:
         """Raises psycopg.Error."""
+        self._while_running = while_running
         self._config = config
         self._password = password
         self._connection = connection
         self._tools = tools
         self._folder = folder
-        self._rows: dict[int, TableRecord] = {}
+        self._data: dict[str, _TableData] = {}
         self._large_objects: list[int] = []
         self._warnings: list[str] = []
         self._dump: DirectoryDump | None = None
@@ -93,27 +106,25 @@ class PostgresqlCapture:
         with mapped_errors(self._config), connect(self._config, self._password) as present:
             return frozenset(_text(value) for (value,) in present.execute(query, [wanted]))
 
-    def parts(self, *, gzip: bool) -> Iterator[DumpPart]:
-        dump = dump_directory(
-            self._config,
-            self._tools,
-            environment(self._config, self._password),
-            self._snapshot,
-            self._folder,
-            told=self._warnings.append,
-        )
-        self._dump = dump
+    def parts(self, *, gzip: bool, jobs: int = 1, still_wanted: StillWanted = always_wanted) -> Iterator[DumpPart]:
+        values = environment(self._config, self._password)
+        dumping = Dumping(self._tools, values, self._snapshot, self._folder, jobs, self._while_running)
+        for path in finished_files(self._config, dumping, self._warnings.append, still_wanted):
+            if self._config.format == "directory":
+                yield self._table_part(path, gzip=gzip, still_wanted=still_wanted)
+                path.unlink()
+        self._dump = dump = read_contents(self._tools, self._folder, self._data)
         # A server that went away after pg_dump's last word has not told us of it yet.
         with mapped_errors(self._config):
             self._connection.execute("SELECT 1")
         if self._config.format == "plain":
             yield from self._plain_parts(dump)
         else:
-            yield from self._directory_parts(dump, gzip=gzip)
+            yield from self._last_parts(dump, gzip=gzip, still_wanted=still_wanted)
 
     def record(self) -> PostgresqlRecord:
         facts, config = self._facts, self._config
-        dumped = sorted(self._rows.values(), key=lambda table: table.name)
+        dumped = [] if self._dump is None else list(map(self._table_record, self._dump.tables))
         names = {table.name for table in dumped}
         left_out = [
             TableRecord(name=table.name, rows=None)
@@ -156,44 +167,70 @@ class PostgresqlCapture:
     def _dump_name(self) -> str:
         return f"{self._folder.name}.sql" if self._config.format == "plain" else self._folder.name
 
-    def _directory_parts(self, dump: DirectoryDump, *, gzip: bool) -> Iterator[DumpPart]:
-        """Each file of the dump; a file is removed once it has been read, to keep the disk free."""
-        tables = {table.file_name: table.table_oid for table in dump.tables}
+    def _table_part(self, path: Path, *, gzip: bool, still_wanted: StillWanted) -> DumpPart:
+        """The data of a table; its rows are counted as they pass."""
+        size = path.stat().st_size
+        name = self._member_name(path, gzip=gzip)
+
+        def keep(rows: int) -> None:
+            self._data[path.name] = _TableData(rows, size, name)
+
+        return DumpPart(name, size, "gzip" if gzip else "none", _watched(count_rows(path, keep), still_wanted))
+
+    def _last_parts(self, dump: DirectoryDump, *, gzip: bool, still_wanted: StillWanted) -> Iterator[DumpPart]:
+        """What pg_dump has left in its folder; each file is removed once it has been read, to keep the disk free."""
+        tables = {table.file_name for table in dump.tables}
         for path in dump.files():
-            name, size = f"{dump.folder.name}/{path.name}", path.stat().st_size
-            packed = f"{name}.gz" if gzip else name
-            packing: Literal["gzip", "none"] = "gzip" if gzip else "none"
             if path.name in tables:
-                yield DumpPart(packed, size, packing, self._counted(path, tables[path.name], packed))
-            elif _is_large_object(path):
-                self._large_objects.append(size)
-                yield DumpPart(packed, size, packing, stream_file(path))
+                yield self._table_part(path, gzip=gzip, still_wanted=still_wanted)
             else:
-                yield DumpPart(name, size, "deflate", stream_file(path))
+                size, content = path.stat().st_size, _watched(stream_file(path), still_wanted)
+                if _is_large_object(path):
+                    self._large_objects.append(size)
+                    yield DumpPart(self._member_name(path, gzip=gzip), size, "gzip" if gzip else "none", content)
+                else:
+                    yield DumpPart(self._member_name(path, gzip=False), size, "deflate", content)
             path.unlink()
 
     def _plain_parts(self, dump: DirectoryDump) -> Iterator[DumpPart]:
         """One SQL script, made by pg_restore from the directory, whose data files are counted and checked first."""
         bound = _PLAIN_ROOM + _PLAIN_GROWTH * sum(path.stat().st_size for path in dump.files())
-        tables = {table.file_name: table.table_oid for table in dump.tables}
+        tables = {table.file_name for table in dump.tables}
         for path in dump.files():
             if path.name in tables:
-                for _ in self._counted(path, tables[path.name], None):
+                for _ in count_rows(path, partial(self._keep_plain, path)):
                     pass
             elif _is_large_object(path):
                 self._large_objects.append(path.stat().st_size)
         script = stream([self._tools.path("pg_restore"), "--file=-", str(dump.folder)])
         yield DumpPart(self._dump_name, bound, "deflate", script)
 
-    def _counted(self, path: Path, table_oid: int, member: str | None) -> Iterator[bytes]:
-        table = self._facts.tables.get(table_oid)
-        name = table.name if table is not None else f"oid {table_oid}"
-        size = path.stat().st_size
+    def _keep_plain(self, path: Path, rows: int) -> None:
+        self._data[path.name] = _TableData(rows, path.stat().st_size, None)
 
-        def keep(rows: int) -> None:
-            self._rows[table_oid] = TableRecord(name=name, rows=rows, size=size, member=member)
+    def _member_name(self, path: Path, *, gzip: bool) -> str:
+        return f"{self._folder.name}/{path.name}{'.gz' if gzip else ''}"
 
-        yield from count_rows(path, keep)
+    def _table_record(self, table: TableData) -> TableRecord:
+        known = self._facts.tables.get(table.table_oid)
+        name = known.name if known is not None else f"oid {table.table_oid}"
+        data = self._data[table.file_name]
+        return TableRecord(name=name, rows=data.rows, size=data.size, member=data.member)
+
+
+@dataclass(frozen=True, slots=True)
+class _TableData:
+    """What was counted in a data file; `member` None where the dump is one script."""
+
+    rows: int
+    size: int
+    member: str | None
+
+
+def _watched(chunks: Iterator[bytes], still_wanted: StillWanted) -> Iterator[bytes]:
+    for chunk in chunks:
+        still_wanted()
+        yield chunk
 
 
 def _is_large_object(path: Path) -> bool:

@@ -4,8 +4,9 @@ Source: PostgreSQL's documentation of pg_dump, pg_restore and COPY's text format
 line `\\.` ends the data. pg_dump writes that line last, so a data file without it is not whole.
 """
 
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,16 @@ from runner.errors import DumpIncomplete
 from runner.messages import msg
 from runner.model.manifest import SequenceRecord
 from runner.model.profile import PostgresqlConfig
-from runner.process import Environment, run
+from runner.process import Environment, run, running
 
 CHUNK_BYTES = 1 << 20
+READ_WHILE_RUNNING = os.name != "nt"
+"""Whether data files are read and removed while pg_dump still runs. Windows lets nobody remove what is open."""
+
 _LOCK_WAIT_MILLISECONDS = 300_000
-_END_OF_COPY = b"\\.\n"
+_LOOK_SECONDS = 0.02
+_END_OF_DATA = b"\\.\n\n\n"
+_DATA_FILE = re.compile(r"\d+\.dat")
 _ENTRY = re.compile(r"^(\d+); (\d+) (\d+) (TABLE DATA|SEQUENCE SET|BLOBS) ")
 _SETVAL = re.compile(r"^SELECT pg_catalog\.setval\( ?(E?)'((?:[^']|'')*)', (-?\d+), (true|false)\);$", re.MULTILINE)
 
@@ -49,35 +55,71 @@ class DirectoryDump:
         return sorted(self.folder.iterdir(), key=lambda path: (path.name != "toc.dat", _number(path.name), path.name))
 
 
-def dump_directory(
-    config: PostgresqlConfig,
-    tools: Tools,
-    environment: Environment,
-    snapshot: str,
-    folder: Path,
-    told: Callable[[str], object],
-) -> DirectoryDump:
-    """Dump the captured instant into the new folder `folder`; `told` gets pg_dump's warnings.
+@dataclass(frozen=True, slots=True)
+class Dumping:
+    """How a dump is made: the captured instant, into the new folder `folder`, by so many connections."""
 
-    Raises ToolFailed or DumpIncomplete.
+    tools: Tools
+    environment: Environment
+    snapshot: str
+    folder: Path
+    jobs: int = 1
+    while_running: bool = READ_WHILE_RUNNING
+
+
+def finished_files(
+    config: PostgresqlConfig, dumping: Dumping, told: Callable[[str], object], still_wanted: Callable[[], object]
+) -> Iterator[Path]:
+    """Run pg_dump to its end; each table's data file is handed out as soon as it is whole, for the caller to remove.
+
+    The last files (the table of contents, large objects, all that was not handed out) are in the folder afterwards.
+    `told` gets pg_dump's warnings; `still_wanted` is called often, and what it raises ends pg_dump. Raises ToolFailed.
     """
-    make_private_folder(folder.parent)
+    make_private_folder(dumping.folder.parent)
     arguments = [
-        tools.path("pg_dump"),
+        dumping.tools.path("pg_dump"),
         "--format=directory",
         "--compress=0",
         "--no-password",
-        f"--snapshot={snapshot}",
+        "--no-sync",  # the archive is what is flushed
+        f"--jobs={dumping.jobs}",
+        f"--snapshot={dumping.snapshot}",
         f"--lock-wait-timeout={_LOCK_WAIT_MILLISECONDS}",
-        f"--file={folder}",
+        f"--file={dumping.folder}",
         *(f"--exclude-table-data={pattern}" for pattern in config.exclude_table_data),
     ]
-    run(arguments, environment, told=told)
-    return _read_contents(tools, folder)
+    with running(arguments, dumping.environment) as child:
+        while not child.has_ended(_LOOK_SECONDS):
+            still_wanted()
+            if dumping.while_running:
+                yield from _whole_files(dumping.folder)
+        child.wait()
+        if words := child.last_words():
+            told(words)
 
 
-def _read_contents(tools: Tools, folder: Path) -> DirectoryDump:
-    """The dump's table of contents, by pg_restore itself: if that cannot read it, nobody can."""
+def _whole_files(folder: Path) -> list[Path]:
+    """The data files of tables that pg_dump has written to their end."""
+    try:
+        return sorted(path for path in folder.iterdir() if _DATA_FILE.fullmatch(path.name) and _is_whole(path))
+    except FileNotFoundError:
+        return []  # it has not made the folder yet
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether it ends as pg_dump ends the data of a table. No row is this line: a backslash in a row is doubled."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(_END_OF_DATA) - 1))
+        end = file.read()
+    return end == _END_OF_DATA or end == b"\n" + _END_OF_DATA
+
+
+def read_contents(tools: Tools, folder: Path, taken: Collection[str]) -> DirectoryDump:
+    """What a finished dump holds; `taken` names the data files that are not in the folder any more.
+
+    By pg_restore itself: if that cannot read the table of contents, nobody can. Raises ToolFailed, DumpIncomplete.
+    """
     listing = run([tools.path("pg_restore"), "--list", str(folder)]).decode("utf-8", "surrogateescape")
     tables: list[TableData] = []
     sequence_lines: list[str] = []
@@ -93,7 +135,7 @@ def _read_contents(tools: Tools, folder: Path) -> DirectoryDump:
             needed += _large_object_files(folder, int(entry[1]))
         elif entry[4] == "SEQUENCE SET":
             sequence_lines.append(line)
-    missing = [name for name in needed if not (folder / name).is_file()]
+    missing = [name for name in needed if name not in taken and not (folder / name).is_file()]
     if missing:
         raise DumpIncomplete(
             msg("pg_dump ended well, but left out the data file `{file}`", file=missing[0]),

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from runner.databases.base import DumpPart
+from runner.databases.base import DumpPart, StillWanted, always_wanted
 from runner.databases.sqlite.connection import (
     connect,
     copy_online,
@@ -81,8 +81,14 @@ class SqliteCapture:
         with _mapped(self._config.path), closing(open_live(self._config.path)) as live:
             return frozenset(values).intersection(_values(live, reference))
 
-    def parts(self, *, gzip: bool) -> Iterator[DumpPart]:  # noqa: ARG002 - SQLite has no such files
-        yield DumpPart(self._copy.name, self._size, "deflate", self._chunks())
+    def parts(
+        self,
+        *,
+        gzip: bool,  # noqa: ARG002 - SQLite has no such files
+        jobs: int = 1,  # noqa: ARG002 - it is one copy
+        still_wanted: StillWanted = always_wanted,
+    ) -> Iterator[DumpPart]:
+        yield DumpPart(self._copy.name, self._size, "deflate", self._chunks(still_wanted))
 
     def record(self) -> SqliteRecord:
         return self._record
@@ -99,9 +105,10 @@ class SqliteCapture:
             found.append(Finding("database.unchecked", message, where, hint))
         return tuple(found)
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _chunks(self, still_wanted: StillWanted) -> Iterator[bytes]:
         with self._copy.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
+                still_wanted()
                 yield chunk
 
     def _check_integrity(self) -> None:

@@ -16,6 +16,7 @@ from runner.archive.reader import ArchiveReader
 from runner.archive.verify import verify_archive
 from runner.archive.writer import ArchiveWriter
 from runner.errors import ArchiveDamaged, Refused
+from runner.lanes import Lanes
 from runner.model.manifest import InventoryEntry, Manifest, MediaRecord
 from runner.model.profile import Compression
 
@@ -33,21 +34,19 @@ def build_archive(folder: Path) -> bytes:
         b"empty": b"",
     }
     path = folder / "archive.zip"
-    with path.open("w+b") as file, ArchiveWriter(file, folder, CREATED, Compression.AUTO) as writer:
+    with path.open("w+b") as file, ArchiveWriter(file, folder, CREATED, Compression.AUTO, Lanes(1)) as writer:
         writer.add_member("db_postgres_20260108_110353/toc.dat", [b"PGDMP" + noise.randbytes(300)], 400, deflate=True)
         writer.add_member("db_postgres_20260108_110353/1.dat.gz", [noise.randbytes(900)], 900, deflate=False)
         root = InventoryEntry(path=".", type="directory", mtime_ns=MTIME_NS, mode=0o755)
-        writer.record(writer.add_media_node(root))
+        writer.add_packed([writer.pack_node(root)])
         for raw, content in sorted(files.items()):
             name, name_b64 = path_fields(raw)
             entry = InventoryEntry(path=name, path_b64=name_b64, type="file", mtime_ns=MTIME_NS, mode=0o640)
             chunks = [content[start : start + (1 << 20)] for start in range(0, len(content), 1 << 20)]
             writer.record(writer.add_media_file(entry, chunks, len(content)))
-        writer.record(
-            writer.add_media_node(InventoryEntry(path="été", type="directory", mtime_ns=MTIME_NS, mode=0o755))
-        )
+        folder_entry = InventoryEntry(path="été", type="directory", mtime_ns=MTIME_NS, mode=0o755)
         link = InventoryEntry(path="été/lien", type="link", target="../a.txt", mtime_ns=MTIME_NS, mode=0o777)
-        writer.record(writer.add_media_node(link))
+        writer.add_packed([writer.pack_node(folder_entry), writer.pack_node(link)])
         writer.end_media()
         writer.add_member("RESTORE.txt", [b"by hand"], 7, deflate=True)
         writer.seal(

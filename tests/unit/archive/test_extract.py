@@ -15,6 +15,7 @@ from runner.archive.inventory import InventoryInvalid, encode_line, path_fields,
 from runner.archive.reader import ArchiveReader
 from runner.archive.writer import ArchiveWriter
 from runner.errors import ArchiveDamaged, WorkspaceFailed
+from runner.lanes import Lanes
 from runner.model.manifest import (
     DatabaseRecord,
     InventoryEntry,
@@ -96,13 +97,12 @@ def archive_of(
 ) -> bytes:
     """An archive that says exactly this, whether it makes sense or not; every checksum in it is right."""
     path = folder / "made.zip"
-    with path.open("w+b") as file, ArchiveWriter(file, folder, CREATED, Compression.AUTO) as writer:
+    with path.open("w+b") as file, ArchiveWriter(file, folder, CREATED, Compression.AUTO, Lanes(1)) as writer:
         for name, content in parts.items():
             writer.add_member(name, [content], len(content), deflate=not name.endswith(".gz"))
         for entry, content in media or []:
             is_file = entry.type == "file"
-            written = writer.add_media_file(entry, [content], len(content)) if is_file else writer.add_media_node(entry)
-            writer.record(written)
+            writer.add_packed([writer.pack(entry, content) if is_file else writer.pack_node(entry)])
         if media is not None:
             writer.end_media()
         for name, content in {"RESTORE.txt": b"by hand", **(behind or {})}.items():

@@ -12,6 +12,7 @@ from runner.archive.inventory import path_fields
 from runner.archive.reader import ArchiveReader
 from runner.archive.verify import verify_archive
 from runner.archive.writer import ArchiveWriter
+from runner.lanes import Lanes
 from runner.model.manifest import InventoryEntry, Manifest, MediaRecord
 from runner.model.profile import Compression
 
@@ -20,8 +21,9 @@ PARIS = datetime(2026, 7, 14, 10, 0, 1, tzinfo=timezone(timedelta(hours=2)))
 
 def write(path: Path, content: list[bytes], *, expected: int, mtime_ns: int = 0) -> Path:
     """An archive with one media file."""
-    with path.open("w+b") as file, ArchiveWriter(file, path.parent, PARIS, Compression.AUTO) as writer:
-        writer.record(writer.add_media_node(InventoryEntry(path=".", type="directory", mtime_ns=mtime_ns, mode=0o2755)))
+    with path.open("w+b") as file, ArchiveWriter(file, path.parent, PARIS, Compression.AUTO, Lanes(1)) as writer:
+        root = InventoryEntry(path=".", type="directory", mtime_ns=mtime_ns, mode=0o2755)
+        writer.add_packed([writer.pack_node(root)])
         name, name_b64 = path_fields("reçu.csv".encode())
         entry = InventoryEntry(path=name, path_b64=name_b64, type="file", mtime_ns=mtime_ns, mode=0o640)
         writer.record(writer.add_media_file(entry, content, expected))

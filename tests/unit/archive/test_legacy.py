@@ -15,6 +15,7 @@ from runner.archive.legacy import read_legacy
 from runner.archive.reader import ArchiveReader
 from runner.archive.verify import MAX_FINDINGS
 from runner.archive.writer import ArchiveWriter
+from runner.lanes import Lanes
 from runner.model.manifest import FORMAT_VERSION, Manifest
 from runner.model.profile import Compression
 from tests.unit.workflow.small_archives import NOW
@@ -130,7 +131,7 @@ def plain_archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         runner_version="0.1.0",
         members=(),
     )
-    with path.open("w+b") as file, ArchiveWriter(file, path.parent, NOW, Compression.FAST) as writer:
+    with path.open("w+b") as file, ArchiveWriter(file, path.parent, NOW, Compression.FAST, Lanes(1)) as writer:
         for name in (DUMP, "RESTORE.txt"):
             writer.add_member(name, [b"-- dump\n" * 40], 320, deflate=True)
         writer.seal(draft)

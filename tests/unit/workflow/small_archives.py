@@ -7,6 +7,7 @@ import msgspec
 
 from runner import config
 from runner.archive.writer import ArchiveWriter
+from runner.lanes import Lanes
 from runner.model.manifest import FORMAT_VERSION, Manifest
 from runner.model.profile import Compression, Profile
 
@@ -30,7 +31,7 @@ def write_archive(path: Path, **claims: object) -> Path:
     """A sealed archive whose manifest says `claims`; its id is its name unless they say otherwise."""
     draft = msgspec.structs.replace(_PLAIN, **{"archive_id": path.stem, **claims})
     made = datetime.fromisoformat(draft.created_at_local)
-    with path.open("w+b") as file, ArchiveWriter(file, path.parent, made, Compression.STORE) as writer:
+    with path.open("w+b") as file, ArchiveWriter(file, path.parent, made, Compression.STORE, Lanes(1)) as writer:
         writer.seal(draft)
     return path
 
