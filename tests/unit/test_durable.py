@@ -1,5 +1,6 @@
 """Files that are whole or not there."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.durable import (
+    FlushBehind,
     append_line,
     create_private,
     flush_folder,
@@ -201,3 +203,39 @@ def test_a_tree_is_removed_where_its_other_name_is_taken(tmp_path: Path) -> None
         (tmp_path / name / "file").write_bytes(b"x")
     remove_tree(tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
+
+
+def test_a_growing_file_is_flushed_behind_its_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = threading.Event()
+    really = os.fsync
+
+    def flush(descriptor: int) -> None:
+        really(descriptor)
+        flushed.set()
+
+    monkeypatch.setattr(os, "fsync", flush)
+    with create_private(tmp_path / "file") as file, FlushBehind(file) as behind:
+        file.write(b"x" * 100)
+        behind.written(100)
+        assert not flushed.is_set()
+        behind.written(64 << 20)
+        assert flushed.wait(60)
+        behind.finish()
+    assert (tmp_path / "file").read_bytes() == b"x" * 100
+
+
+def test_what_an_early_flush_was_told_is_told_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system tells a failure of the disk once: the last flush would know nothing of it."""
+    told = threading.Event()
+
+    def fail_once(_descriptor: int) -> None:
+        if not told.is_set():
+            told.set()
+            raise OSError(errno.EIO, "the disk")
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with create_private(tmp_path / "file") as file, FlushBehind(file) as behind:
+        behind.written(64 << 20)
+        assert told.wait(60)
+        with pytest.raises(OSError, match="the disk"):
+            behind.finish()

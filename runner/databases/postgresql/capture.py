@@ -15,7 +15,6 @@ from runner.databases.postgresql.connection import (
     password_of,
 )
 from runner.databases.postgresql.dump import (
-    READ_WHILE_RUNNING,
     DirectoryDump,
     Dumping,
     TableData,
@@ -64,11 +63,8 @@ class PostgresqlCapture:
         connection: catalog.Connection,
         tools: Tools,
         folder: Path,
-        *,
-        while_running: bool = READ_WHILE_RUNNING,
     ) -> None:
         """Raises psycopg.Error."""
-        self._while_running = while_running
         self._config = config
         self._password = password
         self._connection = connection
@@ -108,7 +104,7 @@ class PostgresqlCapture:
 
     def parts(self, *, gzip: bool, jobs: int = 1, still_wanted: StillWanted = always_wanted) -> Iterator[DumpPart]:
         values = environment(self._config, self._password)
-        dumping = Dumping(self._tools, values, self._snapshot, self._folder, jobs, self._while_running)
+        dumping = Dumping(self._tools, values, self._snapshot, self._folder, jobs)
         for path in finished_files(self._config, dumping, self._warnings.append, still_wanted):
             if self._config.format == "directory":
                 yield self._table_part(path, gzip=gzip, still_wanted=still_wanted)

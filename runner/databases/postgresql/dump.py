@@ -64,7 +64,6 @@ class Dumping:
     snapshot: str
     folder: Path
     jobs: int = 1
-    while_running: bool = READ_WHILE_RUNNING
 
 
 def finished_files(
@@ -91,7 +90,7 @@ def finished_files(
     with running(arguments, dumping.environment) as child:
         while not child.has_ended(_LOOK_SECONDS):
             still_wanted()
-            if dumping.while_running:
+            if READ_WHILE_RUNNING:
                 yield from _whole_files(dumping.folder)
         child.wait()
         if words := child.last_words():
