@@ -7,6 +7,9 @@ named. Results are kept in the cache; `--write` makes `docs/benchmarks.md` of th
 
 import argparse
 import os
+import platform
+import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -27,9 +30,10 @@ PARTS = ("startup", "comparison", "sweep", "page")
 def main() -> int:
     options = _options()
     parts = options.parts or list(PARTS[:3])
-    if sys.platform != "linux" or not Path(GNU_TIME).exists():
-        print(f"error: measuring needs Linux and GNU time ({GNU_TIME})", file=sys.stderr)
+    if missing := _missing():
+        print(f"error: measuring needs {missing}", file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server and the work folder go, too
     cache: Path = options.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     settings = Settings(cache, options.scale, options.runs, _command(options))
@@ -48,11 +52,19 @@ def main() -> int:
     return _write(compared, swept) if options.write else 0
 
 
+def _missing() -> str:
+    """What every part needs and this machine has not; empty where nothing is missing."""
+    if platform.system() != "Linux":
+        return "Linux"
+    if not Path(GNU_TIME).exists():
+        return f"GNU time ({GNU_TIME})"
+    return next((f"`{program}`" for program in ("bash", "openssl", "tar") if shutil.which(program) is None), "")
+
+
 def _write(compared: Path, swept: Path) -> int:
     """The page holds both parts, whichever of them ran just now."""
     comparison = load_comparison(compared) if compared.exists() else None
     found = load_sweep(swept) if swept.exists() else None
-    write_page(PAGE, comparison, found)
     try:
         if found is not None:
             plot_growth(found, "size", PAGE.with_name(SIZE_PLOT))
@@ -60,6 +72,7 @@ def _write(compared: Path, swept: Path) -> int:
     except NoMatplotlib as why:
         print(f"error: {why}", file=sys.stderr)
         return 1
+    write_page(PAGE, comparison, found)
     print(f"wrote {PAGE.relative_to(CHECKOUT)}", file=sys.stderr)
     return 0
 

@@ -133,8 +133,10 @@ def server_pid(cluster: Cluster) -> int:
 
 
 def versions_of(tools: Sequence[Tool], settings: Settings, cluster: Cluster) -> dict[str, str]:
-    """Of the tools, and of the server with its clients."""
-    versions = {"PostgreSQL": version_in(said_by(str(cluster.installation.program("postgres")), "--version"))}
+    """Of the tools, of the server with its clients, and of what the limits use."""
+    server = str(cluster.installation.program("postgres"))
+    versions = {"PostgreSQL": version_in(said_by(server, "--version"))}
+    versions["OpenSSL"] = version_in(said_by("openssl", "version"))
     for tool in tools:
         versions |= tool.versions(settings.peers)
     return versions
@@ -204,7 +206,8 @@ def _measure_tool(now: _Round, tool: Tool, expected: Print) -> None:
     except CommandFailed as why:
         done = {run.operation for run in now.runs if run.title == tool.title}
         missing = next(operation for operation in (FIRST, AGAIN, CHANGED, RESTORE) if operation not in done)
-        now.keep(name, missing, None, str(why))
+        print(why.said, file=sys.stderr)  # it may hold paths, which do not belong into results
+        now.keep(name, missing, None, f"failed: exit code {why.code}")
 
 
 def _changed(now: _Round, stage: Stage, tool: Tool) -> Cost:

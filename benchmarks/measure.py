@@ -33,7 +33,12 @@ TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 class CommandFailed(Exception):
-    """A measured command ended with another code than 0; the text holds the end of what it said."""
+    """A measured command ended with another code than 0. `said` is the end of what it said, paths and all."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(f"exit code {code}: {said}")
+        self.code = code
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,7 @@ class Scene:
                     raise
             wall = time.perf_counter() - started
             if code != 0:
-                raise CommandFailed(
-                    f"exit code {code}: {said.read_text('utf-8', 'replace')[-SAID_CHARACTERS:].strip()}"
-                )
+                raise CommandFailed(code, said.read_text("utf-8", "replace")[-SAID_CHARACTERS:].strip())
             user, system, kilobytes = times.read_text().split()
         after = _bytes_below(self.folder)
         return Cost(
@@ -144,7 +147,7 @@ def _watching(folder: Path) -> Iterator[_Watched]:
 
 
 def _bytes_below(folder: Path, session: int | None = None) -> int:
-    """What the files take on the disk, and those that a session's processes hold open though they have no name any more.
+    """What the files take on the disk, with those without a name that a session's processes still hold open.
 
     Each file counts once, though it may be renamed from one folder to another meanwhile; one that vanishes does not.
     """

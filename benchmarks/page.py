@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks import tables
 from benchmarks.goals import judge
-from benchmarks.results import AGAIN, CHANGED, FIRST, RESTORE, VERIFY, Comparison, Sweep
+from benchmarks.results import AGAIN, CHANGED, FIRST, RESTORE, RIGHT, VERIFY, Comparison, Sweep
 
 MARK = "<!-- What follows is written by hand; `make bench` leaves it as it is. -->"
 SIZE_PLOT = "benchmarks-size.svg"
@@ -39,10 +39,12 @@ METHOD = """\
 def render(comparison: Comparison | None, sweep: Sweep | None, by_hand: str = "") -> str:
     """The whole page. A part without results says so."""
     parts = [HEAD]
-    if comparison is not None and comparison.scale != 1:
+    small = sorted({result.scale for result in (comparison, sweep) if result is not None and result.scale != 1})
+    if small:
+        scales = " and ".join(f"{scale:g}" for scale in small)
         parts.append(
-            f"**Made at scale {comparison.scale:g}: below scale 1 start-up dominates the figures, and the goals are not"
-            " meant for them.**"
+            f"**Made at scale {scales}: below scale 1 start-up dominates the figures, and the goals are not meant for"
+            " them.**"
         )
     goals = judge(comparison, sweep)
     if goals:
@@ -78,7 +80,7 @@ def _comparison(comparison: Comparison) -> list[str]:
     )
     parts = [
         "## Side by side",
-        _facts(comparison.command, comparison.date, comparison.rounds, comparison.machine, comparison.versions),
+        _facts(comparison),
         amount,
         tables.overview(comparison),
     ]
@@ -93,20 +95,20 @@ def _comparison(comparison: Comparison) -> list[str]:
 def _sweep(sweep: Sweep) -> list[str]:
     parts = [
         "## Growth",
-        "runner alone: backup without the re-read, verify, restore without the safety copy.",
-        _facts(sweep.command, sweep.date, sweep.rounds, sweep.machine, sweep.versions),
+        "runner alone, in the lean way: backup without the re-read, verify, restore without the safety copy.",
+        _facts(sweep),
     ]
     for kind, plot in (("size", SIZE_PLOT), ("files", FILES_PLOT)):
         if any(point.kind == kind for point in sweep.points):
             heading = f"### By {tables.KINDS[kind]}"
-            picture = f"![Time and memory by {tables.KINDS[kind]}]({plot})"
+            picture = f"![Time and memory: {tables.KINDS[kind]}]({plot})"
             parts += [heading, tables.sweep_table(sweep, kind), tables.growth_sentence(sweep, kind), picture]
-    return parts
+    wrong = [point for point in sweep.points if point.verdict not in ("", RIGHT)]
+    return parts + [f"**Restored {point.kind} {point.amount:,}: {point.verdict}**" for point in wrong]
 
 
-def _facts(command: str, date: str, rounds: int, machine: dict[str, str], versions: dict[str, str]) -> str:
-    described = "; ".join(f"{name} {value}" if name == "Python" else value for name, value in machine.items())
-    listed = ", ".join(
-        f"{name} {version}" for name, version in sorted(versions.items(), key=lambda item: item[0].lower())
-    )
-    return f"`{command}`, {date}, {rounds} round{'s' if rounds > 1 else ''}. {described}. {listed}."
+def _facts(result: Comparison | Sweep) -> str:
+    machine = "; ".join(f"{name}: {value}" for name, value in result.machine.items())
+    versions = ", ".join(f"{name} {result.versions[name]}" for name in sorted(result.versions, key=str.lower))
+    times = "1 round" if result.rounds == 1 else f"{result.rounds} rounds"
+    return f"`{result.command}` on {result.date}, {times}.\n\n- {machine}\n- {versions}"

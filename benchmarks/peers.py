@@ -15,8 +15,6 @@ from benchmarks.machine import said_by, version_in
 from benchmarks.source import DATABASE
 from benchmarks.tools import NAIVE, OURS, OURS_LEAN, PIPELINE, Stage, Tool, Unavailable
 
-SAID_CHARACTERS = 300
-
 
 @dataclass(frozen=True, slots=True)
 class Borgmatic(Tool):
@@ -26,7 +24,7 @@ class Borgmatic(Tool):
 
     def install(self, peers: Path) -> None:
         hint = (
-            "borgbackup is built where it is installed: it needs a compiler and, on Debian, the packages"
+            "; borgbackup is built where it is installed: it needs a compiler and, on Debian, the packages"
             " libacl1-dev liblz4-dev libssl-dev libxxhash-dev libzstd-dev pkg-config"
         )
         _make_venv(peers / "borgmatic", ["borgmatic", "borgbackup<2"], hint)
@@ -59,10 +57,7 @@ class Borgmatic(Tool):
     def restore(self, stage: Stage) -> str:
         command = self._command(stage)
         path = shlex.quote(str(stage.source.media).lstrip("/"))
-        return (
-            f"{command} extract --archive latest --path {path} --destination /\n"
-            f"{command} restore --archive latest --data-source {DATABASE}"
-        )
+        return f"{command} extract --archive latest --path {path} --destination /\n{command} restore --archive latest"
 
     def _command(self, stage: Stage) -> str:
         return f"{_program(stage, 'borgmatic', 'bin', 'borgmatic')} --config borgmatic.yaml --verbosity -1"
@@ -71,7 +66,7 @@ class Borgmatic(Tool):
 # A dump that borg can compress and that pg_dump and pg_restore make and read by two at once, but not by a pipe.
 BORGMATIC_LANES: dict[str, object] = {
     "format": "directory",
-    "compression": "none",
+    "compression": 0,
     "options": "--jobs 2",
     "restore_options": "--jobs 2",
 }
@@ -203,7 +198,7 @@ def _make_venv(folder: Path, requirements: list[str], hint: str) -> None:
     try:
         _run(str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *requirements)
     except Unavailable as why:
-        raise Unavailable(hint or str(why)) from why
+        raise Unavailable(f"{why}{hint}") from why
     mark.touch()
 
 
@@ -223,5 +218,5 @@ def _run(*command: str, cwd: Path | None = None) -> None:
     except FileNotFoundError as why:
         raise Unavailable(f"`{command[0]}` is not there") from why
     except subprocess.CalledProcessError as why:
-        said = " ".join(why.stderr.split())[-SAID_CHARACTERS:]
-        raise Unavailable(f"could not be installed: {said}") from why
+        print(why.stderr, file=sys.stderr)  # it may hold paths and addresses, which do not belong into results
+        raise Unavailable(f"`{Path(command[0]).name}` could not fetch or install it") from why

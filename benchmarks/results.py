@@ -99,6 +99,7 @@ class Sweep:
 
     command: str
     date: str
+    scale: float
     rounds: int
     machine: dict[str, str]
     versions: dict[str, str]

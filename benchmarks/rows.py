@@ -22,7 +22,7 @@ from benchmarks.school import (
     Counts,
     counts_at,
 )
-from benchmarks.words import CITIES, FIRST_DAY, FIRST_NAMES, LAST_NAMES, LEVELS, SUBJECTS, Dice
+from benchmarks.words import CHANGED_FIELDS, CITIES, FIRST_DAY, FIRST_NAMES, LAST_NAMES, LEVELS, SUBJECTS, Dice
 
 # One row; every value but None is written as `str` writes it. No value holds a tab, a line end or a backslash.
 Row = tuple[object, ...]
@@ -159,7 +159,7 @@ def _payments(counts: Counts, dice: Dice) -> Iterator[Row]:
 def _audits(counts: Counts, dice: Dice) -> Iterator[Row]:
     for number in range(1, counts.audits + 1):
         payload = {
-            "champ": dice.pick(("montant", "statut", "valeur", "note", "adresse")),
+            "champ": dice.pick(CHANGED_FIELDS),
             "avant": dice.below(10**6),
             "après": dice.below(10**6),
             "motif": dice.sentence(dice.between(2, 10)),

@@ -33,11 +33,10 @@ def sweep(settings: Settings) -> Sweep:
         for size in sizes:
             source = make_source(cluster, settings.cache, settings.work, size)
             source.reset()
-            ((database_bytes,),) = cluster.sql(DATABASE, "SELECT pg_database_size(current_database())")
-            points += _measure(settings, "size", database_bytes + _bytes_of(source.media), source)
+            points += _measure(settings, "size", _bytes_of(source), source)
         for count in counts:
             points += _measure(settings, "files", count, _small_files(cluster, settings.work, count))
-    return Sweep(settings.command, today(), settings.rounds, machine, versions, points)
+    return Sweep(settings.command, today(), settings.scale, settings.rounds, machine, versions, points)
 
 
 def _small_files(cluster: Cluster, work: Path, count: int) -> Source:
@@ -71,5 +70,8 @@ def _measure(settings: Settings, kind: str, amount: int, source: Source) -> Iter
         yield Point(kind, amount, operation, median, verdict)
 
 
-def _bytes_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _bytes_of(source: Source) -> int:
+    """Tables with their indexes, and media; without the catalogs that an empty database has too."""
+    sizes = "SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables"
+    ((tables,),) = source.cluster.sql(DATABASE, sizes)
+    return int(tables) + sum(path.stat().st_size for path in source.media.rglob("*") if path.is_file())

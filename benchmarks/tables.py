@@ -135,7 +135,7 @@ def _detail(comparison: Comparison, title: str, operation: str, width: int) -> l
     cost = comparison.median(title, operation)
     if cost is None:
         said = next(run.verdict for run in runs if run.cost is None or run.verdict.startswith("wrong"))
-        return [title, *[NOTHING] * (width - 2), _one_line(said)]
+        return [title, *[NOTHING] * (width - 2), said]
     walls = [run.cost.wall_seconds for run in runs if run.cost is not None]
     cells = [title, seconds(cost.wall_seconds), f"{seconds(min(walls))}–{seconds(max(walls))}"]
     cells += [seconds(cost.cpu_seconds), seconds(cost.server_cpu_seconds), megabytes(cost.memory_bytes)]
@@ -146,7 +146,3 @@ def _detail(comparison: Comparison, title: str, operation: str, width: int) -> l
 
 def _measured(goal: Goal) -> str:
     return NOTHING if goal.measured is None else f"{goal.measured:.2f}{goal.unit}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")[:120]

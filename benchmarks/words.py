@@ -30,6 +30,7 @@ SUBJECTS = _words(
     "Mathématiques Français Anglais Histoire-Géographie Physique-Chimie SVT Philosophie EPS Informatique Économie "
     "Allemand Espagnol Arts Musique"
 )
+CHANGED_FIELDS = ("montant", "statut", "valeur", "note", "adresse")
 LEVELS = ("6ème", "5ème", "4ème", "3ème", "2nde", "1ère", "Tle")
 WORDS = _words(
     "absence retard justifié non famille prévenue devoir rendu excellent travail continue effort insuffisant bavardage "
