@@ -2,7 +2,7 @@
 
 Parts: `startup` (how long a person waits for the short commands), `comparison` (beside the other tools), `sweep` (how
 it grows), and `page`, which measures nothing: it prints what the last runs found. The first three run where none is
-named. Results are kept in the cache; `--write` makes `docs/benchmarks.md` of them.
+named. Results are kept in the cache, those of each scale; `--write` makes `docs/benchmarks.md` of them.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> int:
     cache: Path = options.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     settings = Settings(cache, options.scale, options.runs, _command(options))
-    compared, swept = cache / "comparison.json", cache / "sweep.json"
+    compared, swept = (cache / f"{part}-{options.scale:g}.json" for part in ("comparison", "sweep"))
     if "startup" in parts:
         startup.main()
     if "comparison" in parts:
