@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
 ARGS ?=
+SCALE ?= 0.1
+RUNS ?= 3
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -15,6 +17,7 @@ SOURCES := pyproject.toml README.md $(shell find runner schema -type f ! -name '
 MADE := $(VENV)/.made
 INSTALLED := $(VENV)/.installed
 INSTALLED_FOR_TESTS := $(VENV)/.installed-for-tests
+INSTALLED_FOR_BENCH := $(VENV)/.installed-for-bench
 # With an editable install in place the demo runs from the sources; nothing needs to be installed over it.
 INSTALLED_FOR_DEMO := $(if $(wildcard $(INSTALLED_FOR_TESTS)),$(INSTALLED_FOR_TESTS),$(INSTALLED))
 
@@ -27,7 +30,7 @@ help:
 	@echo 'make slow    the long lists of tests: every system call, large files, every PostgreSQL'
 	@echo 'make lint    ruff, mypy, import-linter, codespell'
 	@echo 'make format  mend what ruff can mend'
-	@echo 'make bench   print the measurements'
+	@echo 'make bench   measure, beside other tools: SCALE=0.1 RUNS=3 PART=comparison TOOLS=runner,naive WRITE=1'
 	@echo 'make clean   delete $(VENV), caches and builds'
 
 # The folder is this target's own, ignored by git, and made anew each time.
@@ -52,8 +55,9 @@ format: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED_FOR_TESTS)
-	@set -e; for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+# PART: some of startup, comparison, sweep and page; `page` measures nothing and works on what the last runs found.
+bench: $(INSTALLED_FOR_BENCH)
+	$(BIN)/python -m benchmarks $(PART) --scale $(SCALE) --runs $(RUNS) $(if $(TOOLS),--tools $(TOOLS)) $(if $(WRITE),--write)
 
 clean:
 	rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
@@ -65,6 +69,10 @@ $(INSTALLED): $(MADE) $(SOURCES)
 
 $(INSTALLED_FOR_TESTS): $(MADE) pyproject.toml
 	$(PIP) -e '.[test,lint]'
+	@touch $@
+
+$(INSTALLED_FOR_BENCH): $(INSTALLED_FOR_TESTS)
+	$(PIP) -e '.[bench]'
 	@touch $@
 
 $(MADE):

@@ -1,0 +1,62 @@
+"""What this machine can do at best: the same work by PostgreSQL's and the system's own programs, without a backup tool.
+
+Nothing here is a backup. Each limit is a pure part of one, run under the same measurement and with the same flush.
+"""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.source import DATABASE
+from benchmarks.tools import Stage
+
+DUMP = "pg_dump"
+COPY = "cp"
+RESTORE = "restore"
+HASH = "hash"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`name` is the key in the results, `title` says exactly what runs."""
+
+    name: str
+    title: str
+
+
+LIMITS = (
+    Limit(DUMP, "pg_dump > /dev/null"),
+    Limit(COPY, "cp -a media"),
+    Limit(RESTORE, "pg_restore -j2 (uncompressed directory format) and tar -x of the media, run at once"),
+    Limit(HASH, "openssl sha256 of the two halves of runner's archive, run at once"),
+)
+
+
+def dump_script() -> str:
+    return f"pg_dump {DATABASE} > /dev/null"
+
+
+def copy_script(stage: Stage) -> str:
+    return f"cp -a {stage.media} copy"
+
+
+def prepare_restore_script(stage: Stage) -> str:
+    """What has to be there for `restore_script`; not measured."""
+    return f"rm -r copy\npg_dump -Fd -j2 -Z0 -f dump {DATABASE}\ntar -cf media.tar -C {stage.application} media"
+
+
+def restore_script(stage: Stage) -> str:
+    """Both halves at once; the slower one decides, and either one's failure is a failure."""
+    return f'tar -xf media.tar -C {stage.application} &\nfiles=$!\npg_restore -j2 -d {DATABASE} dump\nwait "$files"'
+
+
+def hash_script(archive: Path) -> str:
+    """`openssl dgst -sha256` of either half; reading through `head` and `tail` costs a copy in memory."""
+    half = archive.stat().st_size // 2
+    name = shlex.quote(str(archive))
+    return (
+        f"head -c {half} {name} | openssl dgst -sha256 &\n"
+        "first=$!\n"
+        f"tail -c +{half + 1} {name} | openssl dgst -sha256\n"
+        'wait "$first"'
+    )
