@@ -44,7 +44,10 @@ _Line = TypeVar("_Line")
 
 
 class LastBackup(msgspec.Struct, frozen=True):
-    """What the last finished backup of a profile held; None: it had no such half."""
+    """What the last finished backup of a profile held; None: it had no such half, or nobody noted it.
+
+    `dump_bytes` is what the database gave, unpacked; `archive_bytes` the archive's own size.
+    """
 
     archive_id: str
     archive_name: str
@@ -52,6 +55,8 @@ class LastBackup(msgspec.Struct, frozen=True):
     variant: str
     tables: int | None
     media_files: int | None
+    dump_bytes: int | None = None
+    archive_bytes: int | None = None
 
 
 class Verified(msgspec.Struct, frozen=True):

@@ -50,11 +50,16 @@ STREAM_END = b"\x03\0"
 """A last block, with nothing in it."""
 
 
+def is_stored_type(name: str, compression: Compression) -> bool:
+    """Whether the content is stored as it is, whatever it holds."""
+    if compression is Compression.STORE:
+        return True
+    return compression is not Compression.SMALL and _suffix(name) in COMPRESSED_TYPES
+
+
 def worth_deflating(name: str, first_block: bytes, compression: Compression) -> bool:
     """Decide from the type and from a trial on the first block."""
-    if compression is Compression.STORE or not first_block:
-        return False
-    if compression is not Compression.SMALL and _suffix(name) in COMPRESSED_TYPES:
+    if not first_block or is_stored_type(name, compression):
         return False
     middle = max(0, (len(first_block) - _TRIAL_BYTES) // 2)  # a PDF begins with text, whatever is in it
     sample = first_block[middle : middle + _TRIAL_BYTES]

@@ -46,6 +46,7 @@ from runner.workflow.media import MediaCopy, Survey, check_sources, survey
 from runner.workflow.pending import settle
 from runner.workflow.places import open_capture, open_destination
 from runner.workflow.references import ReferenceCheck, unchecked
+from runner.workflow.room import check_room, least_bytes
 from runner.workflow.shield import Shield
 
 _MOST_DUMP_JOBS = 4
@@ -176,7 +177,8 @@ class _Backup:
         compression = self._profile.archive.compression
         with contextlib.ExitStack() as open_until_sealed:
             capture = self._open_capture(open_until_sealed)
-            found = None if self._media is None else survey(self._media)
+            found = None if self._media is None else survey(self._media, compression)
+            raise_all(check_room(self._profile, least_bytes(found, self._plan.variant, self._state.last_backup())))
             check = self._check_references(capture)
             self._check_empty_root(found, check)
             lanes = open_until_sealed.enter_context(Lanes(lanes_for(self._profile.jobs)))
@@ -241,7 +243,8 @@ class _Backup:
         return database, media
 
     def _dump(self, capture: Capture, into: "_Into", still_wanted: StillWanted = always_wanted) -> DatabaseRecord:
-        with self._stage(Action.DUMP):
+        last = self._state.last_backup()
+        with self._stage(Action.DUMP, None if last is None else last.dump_bytes):
             gzip = into.compression is not Compression.STORE
             for part in capture.parts(gzip=gzip, jobs=_dump_jobs(into.lanes), still_wanted=still_wanted):
                 into.add_part(part, lambda amount: self._reporter(StageAdvanced(Action.DUMP, amount)))

@@ -11,7 +11,7 @@ from runner.destinations.base import Destination
 from runner.errors import ArchiveDamaged, DestinationFailed, Finding, RunnerError, raise_all
 from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.messages import msg
-from runner.model.manifest import Manifest
+from runner.model.manifest import Manifest, PostgresqlRecord, SqliteRecord
 from runner.model.plan import Action, Plan
 from runner.model.report import Placed
 from runner.state import LastBackup, ProfileState, Verified, Workspace
@@ -53,12 +53,12 @@ class Delivery:
             raise_all(failed)
         findings = [finding for error in failed for finding in error.findings]
         try:
-            self._remember(manifest, placed[0].path.name, verified)
+            self._remember(manifest, placed[0], verified)
         except OSError as error:
             findings.append(_not_remembered(error, self._profile.state))
         return tuple(placed), tuple(findings)
 
-    def _remember(self, manifest: Manifest, archive_name: str, verified: list[Verified]) -> None:
+    def _remember(self, manifest: Manifest, placed: Placed, verified: list[Verified]) -> None:
         """What the next backup compares itself with; a half that this one did not hold keeps its old figure."""
         self._state.record_made(manifest.archive_id)
         for record in verified:
@@ -66,16 +66,29 @@ class Delivery:
         last = self._state.last_backup()
         tables = None if manifest.database is None else len(manifest.database.tables)
         files = None if manifest.media is None else manifest.media.files
+        dump = _dump_bytes(manifest)
         self._state.remember(
             LastBackup(
                 archive_id=manifest.archive_id,
-                archive_name=archive_name,
+                archive_name=placed.path.name,
                 created_at=manifest.created_at,
                 variant=manifest.variant,
                 tables=tables if tables is not None or last is None else last.tables,
                 media_files=files if files is not None or last is None else last.media_files,
+                dump_bytes=dump if dump is not None or last is None else last.dump_bytes,
+                archive_bytes=placed.size_bytes,
             )
         )
+
+
+def _dump_bytes(manifest: Manifest) -> int | None:
+    """What the database gave, unpacked."""
+    match manifest.database:
+        case PostgresqlRecord(tables=tables, large_objects=large_objects):
+            return sum(table.size for table in tables) + large_objects.size
+        case SqliteRecord(size=size):
+            return size
+    return None
 
 
 def _not_remembered(error: OSError, state: Path) -> Finding:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from runner.archive.compress import is_stored_type
 from runner.archive.writer import ArchiveWriter, PackedEntry
 from runner.errors import FileLost, Finding, RunnerError, SourceMissing, SourceUnreadable, raise_all
 from runner.lanes import Lanes
@@ -18,7 +19,7 @@ from runner.media.select import Selection
 from runner.media.walk import Node, Obstacle, ObstacleKind, walk
 from runner.messages import Message, msg, printable
 from runner.model.manifest import InventoryEntry, MediaRecord
-from runner.model.profile import MediaConfig
+from runner.model.profile import Compression, MediaConfig
 from runner.workflow.entries import entry_of
 from runner.workflow.references import SHOWN, ReferenceCheck
 
@@ -31,10 +32,11 @@ _LEFT_TO_THE_COPY = (ObstacleKind.SPECIAL, ObstacleKind.VANISHED)
 
 @dataclass(slots=True)
 class Survey:
-    """What the first look found: how much there is to copy."""
+    """What the first look found: how much there is to copy, and how much of it does not shrink by its type."""
 
     files: int = 0
     bytes: int = 0
+    stored_bytes: int = 0
 
 
 def check_sources(media: MediaConfig) -> list[RunnerError]:
@@ -62,7 +64,7 @@ def check_sources(media: MediaConfig) -> list[RunnerError]:
     ]
 
 
-def survey(media: MediaConfig) -> Survey:
+def survey(media: MediaConfig, compression: Compression) -> Survey:
     """Look at everything once. Raises all that cannot be saved, together."""
     found = Survey()
     errors: list[RunnerError] = []
@@ -73,6 +75,8 @@ def survey(media: MediaConfig) -> Survey:
         elif not item.is_directory and not item.is_link:
             found.files += 1
             found.bytes += item.status.st_size
+            if is_stored_type(item.path, compression):
+                found.stored_bytes += item.status.st_size
     if len(errors) > SHOWN:
         more = SourceUnreadable(msg("and {count} more like these", count=len(errors) - SHOWN), where=str(media.root))
         errors = [*errors[:SHOWN], more]

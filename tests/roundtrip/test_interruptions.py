@@ -174,8 +174,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def add_large_file(project: Project) -> Path:
-    """More than a small disk holds, and nothing that deflates."""
-    large = project.media / "large.jpg"
+    """More than a small disk holds; nothing that deflates, though its type does not say so."""
+    large = project.media / "large.pdf"
     large.write_bytes(random.Random(SEED).randbytes(400_000))
     return large
 
