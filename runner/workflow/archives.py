@@ -14,6 +14,7 @@ from runner.archive.reader import ArchiveReader, NotAnArchive
 from runner.archive.verify import verify_archive
 from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, Interrupted, RunnerError
 from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted, silent
+from runner.lanes import lanes_for
 from runner.messages import Message, msg
 from runner.model.plan import Action
 from runner.model.profile import Profile, Variant
@@ -111,8 +112,11 @@ def opened_archive(profile: Profile, wanted: Wanted, now: datetime) -> Iterator[
         yield opened
 
 
-def verify_opened(opened: Opened, reporter: Reporter) -> Checked:
-    """Read all of it. Damage is part of the result, not an error. Raises DestinationFailed."""
+def verify_opened(opened: Opened, reporter: Reporter, jobs: int | None = None) -> Checked:
+    """Read all of it, as many parts at once as a profile's `jobs` say.
+
+    Damage is part of the result, not an error. Raises DestinationFailed.
+    """
     reporter(
         StageStarted(Action.VERIFY, msg("read `{name}` and compare every byte", name=opened.name), opened.size_bytes)
     )
@@ -125,7 +129,7 @@ def verify_opened(opened: Opened, reporter: Reporter) -> Checked:
             damage = tuple(check_legacy(opened.file, opened.location, advance))
             members = 0 if opened.legacy is None else len(opened.legacy.members)
         else:
-            result = verify_archive(opened.reader, advance)
+            result = verify_archive(opened.reader, advance, lanes_for(jobs))
             damage, members = tuple(result.damage), result.members
     reporter(StageEnded(Action.VERIFY))
     legacy = opened.reader is None
@@ -161,7 +165,7 @@ def newest_good(
     for listed in islice(good_candidates(profile, now, than, wanted), MOST_TRIED):
         try:
             with opened_found(Found(listed)) as opened:
-                checked = verify_opened(opened, reporter)
+                checked = verify_opened(opened, reporter, profile.jobs)
                 with suppress(OSError):
                     record_verification(profile, opened, checked)
                 if opened.reader is not None and not checked.damage:

@@ -10,6 +10,7 @@ from runner.archive.verify import verify_archive
 from runner.destinations.base import Destination
 from runner.errors import ArchiveDamaged, DestinationFailed, Finding, RunnerError, raise_all
 from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted
+from runner.lanes import lanes_for
 from runner.messages import msg
 from runner.model.manifest import Manifest
 from runner.model.plan import Action, Plan
@@ -33,7 +34,7 @@ class Delivery:
 
         Returns what was placed, and a finding for each destination that failed. Raises when all of them did.
         """
-        verify = _Verify(name, self._reporter) if self._profile.archive.verify else None
+        verify = _Verify(name, self._profile.jobs, self._reporter) if self._profile.archive.verify else None
         placed: list[Placed] = []
         failed: list[RunnerError] = []
         verified: list[Verified] = []
@@ -97,8 +98,9 @@ def _now() -> str:
 class _Verify:
     """Re-reads a sealed archive; the same bytes under two names are read once."""
 
-    def __init__(self, name: str, reporter: Reporter) -> None:
+    def __init__(self, name: str, jobs: int | None, reporter: Reporter) -> None:
         self._name = name
+        self._lanes = lanes_for(jobs)
         self._reporter = reporter
         self._seen: set[tuple[int, int]] = set()
 
@@ -109,7 +111,7 @@ class _Verify:
             return
         reader = ArchiveReader(file, self._name)
         self._reporter(StageStarted(Action.VERIFY, msg("read the archive again"), reader.size_bytes))
-        verification = verify_archive(reader, lambda amount: self._reporter(StageAdvanced(Action.VERIFY, amount)))
+        verification = verify_archive(reader, self._advance, self._lanes)
         if not verification.intact:
             raise ArchiveDamaged(
                 msg("the archive that was just written does not read back as it was written"),
@@ -120,6 +122,9 @@ class _Verify:
         self._reporter(StageEnded(Action.VERIFY))
         if identity is not None:
             self._seen.add(identity)
+
+    def _advance(self, amount: int) -> None:
+        self._reporter(StageAdvanced(Action.VERIFY, amount))
 
 
 def _identity(file: BinaryIO) -> tuple[int, int] | None:
