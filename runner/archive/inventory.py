@@ -132,26 +132,25 @@ class _Places:
 
     def __init__(self) -> None:
         self._last: bytes | None = None
-        self._open: dict[int, None] = {}
+        self._open: list[int] = []
 
     def fault(self, key: bytes, number: int, path: str) -> Message | None:
         """What is wrong with an entry of this key in this place; None: nothing."""
-        if self._last is not None and key <= self._last:
-            return msg("line {number}: not in order, or twice: `{path}`", number=number, path=path)
-        while self._open:
-            length = next(reversed(self._open))
-            if self._last is not None and key[:length] == self._last[:length]:
-                break
-            del self._open[length]
+        last, opened = self._last, self._open
+        if last is not None:
+            if key <= last:
+                return msg("line {number}: not in order, or twice: `{path}`", number=number, path=path)
+            while opened and not key.startswith(last[: opened[-1]]):
+                opened.pop()
         is_folder = key.endswith(b"/")
-        name = key[:-1] if is_folder else key
-        folder = name.rfind(b"/") + 1
-        if folder and folder not in self._open:
+        length = len(key)
+        folder = key.rfind(b"/", 0, length - 1) + 1
+        if folder and folder not in opened:
             return msg("line {number}: `{path}` lies in no folder of this inventory", number=number, path=path)
-        if is_folder and len(name) in self._open:
+        if is_folder and length - 1 in opened:
             return msg("line {number}: a file and a folder at once: `{path}`", number=number, path=path)
         self._last = key
-        self._open[len(key)] = None
+        opened.append(length)
         return None
 
 
