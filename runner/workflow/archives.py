@@ -117,9 +117,9 @@ def verify_opened(opened: Opened, reporter: Reporter, jobs: int | None = None) -
 
     Damage is part of the result, not an error. Raises DestinationFailed.
     """
-    reporter(
-        StageStarted(Action.VERIFY, msg("read `{name}` and compare every byte", name=opened.name), opened.size_bytes)
-    )
+    title = msg("read `{name}` and compare every byte", name=opened.name)
+    total = opened.size_bytes if opened.reader is None else opened.reader.ending.directory_offset
+    reporter(StageStarted(Action.VERIFY, title, total))
 
     def advance(amount: int) -> None:
         reporter(StageAdvanced(Action.VERIFY, amount))

@@ -110,7 +110,7 @@ class _Verify:
         if identity is not None and identity in self._seen:
             return
         reader = ArchiveReader(file, self._name)
-        self._reporter(StageStarted(Action.VERIFY, msg("read the archive again"), reader.size_bytes))
+        self._reporter(StageStarted(Action.VERIFY, msg("read the archive again"), reader.ending.directory_offset))
         verification = verify_archive(reader, self._advance, self._lanes)
         if not verification.intact:
             raise ArchiveDamaged(
