@@ -14,13 +14,13 @@ from runner.archive.reader import ArchiveReader, NotAnArchive
 from runner.archive.verify import verify_archive
 from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, Interrupted, RunnerError
 from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted, silent
-from runner.lanes import lanes_for
 from runner.messages import Message, msg
 from runner.model.plan import Action
 from runner.model.profile import Profile, Variant
 from runner.state import ProfileState, Verified
 from runner.workflow.catalogue import Listed, stored_at
 from runner.workflow.choosing import LATEST, Wanted, choose, good_candidates, is_pattern
+from runner.workflow.politeness import lanes_of, make_way
 from runner.workflow.reading import is_path, is_there, open_file, reading
 
 MOST_TRIED = 5
@@ -112,11 +112,12 @@ def opened_archive(profile: Profile, wanted: Wanted, now: datetime) -> Iterator[
         yield opened
 
 
-def verify_opened(opened: Opened, reporter: Reporter, jobs: int | None = None) -> Checked:
-    """Read all of it, as many parts at once as a profile's `jobs` say.
+def verify_opened(opened: Opened, reporter: Reporter, profile: Profile | None = None) -> Checked:
+    """Read all of it, with as much of the machine as the profile says.
 
     Damage is part of the result, not an error. Raises DestinationFailed.
     """
+    make_way(profile, reporter)
     title = msg("read `{name}` and compare every byte", name=opened.name)
     total = opened.size_bytes if opened.reader is None else opened.reader.ending.directory_offset
     reporter(StageStarted(Action.VERIFY, title, total))
@@ -129,7 +130,7 @@ def verify_opened(opened: Opened, reporter: Reporter, jobs: int | None = None) -
             damage = tuple(check_legacy(opened.file, opened.location, advance))
             members = 0 if opened.legacy is None else len(opened.legacy.members)
         else:
-            result = verify_archive(opened.reader, advance, lanes_for(jobs))
+            result = verify_archive(opened.reader, advance, lanes_of(profile))
             damage, members = tuple(result.damage), result.members
     reporter(StageEnded(Action.VERIFY))
     legacy = opened.reader is None
@@ -165,7 +166,7 @@ def newest_good(
     for listed in islice(good_candidates(profile, now, than, wanted), MOST_TRIED):
         try:
             with opened_found(Found(listed)) as opened:
-                checked = verify_opened(opened, reporter, profile.jobs)
+                checked = verify_opened(opened, reporter, profile)
                 with suppress(OSError):
                     record_verification(profile, opened, checked)
                 if opened.reader is not None and not checked.damage:

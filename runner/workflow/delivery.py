@@ -10,12 +10,12 @@ from runner.archive.verify import verify_archive
 from runner.destinations.base import Destination
 from runner.errors import ArchiveDamaged, DestinationFailed, Finding, RunnerError, raise_all
 from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted
-from runner.lanes import lanes_for
 from runner.messages import msg
 from runner.model.manifest import Manifest
 from runner.model.plan import Action, Plan
 from runner.model.report import Placed
 from runner.state import LastBackup, ProfileState, Verified, Workspace
+from runner.workflow.politeness import lanes_of
 
 
 class Delivery:
@@ -34,7 +34,7 @@ class Delivery:
 
         Returns what was placed, and a finding for each destination that failed. Raises when all of them did.
         """
-        verify = _Verify(name, self._profile.jobs, self._reporter) if self._profile.archive.verify else None
+        verify = _Verify(name, lanes_of(self._profile), self._reporter) if self._profile.archive.verify else None
         placed: list[Placed] = []
         failed: list[RunnerError] = []
         verified: list[Verified] = []
@@ -98,9 +98,9 @@ def _now() -> str:
 class _Verify:
     """Re-reads a sealed archive; the same bytes under two names are read once."""
 
-    def __init__(self, name: str, jobs: int | None, reporter: Reporter) -> None:
+    def __init__(self, name: str, lanes: int, reporter: Reporter) -> None:
         self._name = name
-        self._lanes = lanes_for(jobs)
+        self._lanes = lanes
         self._reporter = reporter
         self._seen: set[tuple[int, int]] = set()
 
