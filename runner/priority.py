@@ -79,8 +79,10 @@ else:
             os.setpriority(os.PRIO_PROCESS, 0, NICE)
 
     def _yield_disk() -> None:
-        if sys.platform != "linux":
-            return
+        if sys.platform == "linux":
+            _yield_disk_of_linux()
+
+    def _yield_disk_of_linux() -> None:
         import ctypes
         import platform
 
