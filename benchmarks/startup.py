@@ -1,4 +1,4 @@
-"""How long a person waits for the short commands: medians of whole processes. Prints; asserts nothing.
+"""How long a person waits for the commands that look: medians of whole processes. Prints; asserts nothing.
 
 python benchmarks/startup.py
 """
@@ -10,10 +10,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from runner.archive.writer import ArchiveWriter
+from runner.model.manifest import (
+    FORMAT_VERSION,
+    InventoryEntry,
+    Manifest,
+    MediaRecord,
+    SqliteRecord,
+    TableRecord,
+)
+from runner.model.profile import Compression
 
 RUNS = 15
 PROFILES = 10
+ARCHIVES = 1000
+TABLES = 60
+FILES = 100_000
+FOLDERS = 100
 
 PROFILE = """\
 version: 1
@@ -39,6 +55,53 @@ def median_milliseconds(arguments: list[str], folder: Path) -> tuple[float, floa
     return min(times), statistics.median(times), max(times)
 
 
+def write_archive(folder: Path, profile: str, made: datetime, files: int) -> Path:
+    """An archive of `TABLES` tables that are only told of, and of as many empty files."""
+    path = folder / f"{profile}_{made:%Y%m%d_%H%M%S}.zip"
+    dump = f"db_sqlite_{made:%Y%m%d_%H%M%S}.sqlite3"
+    tables = tuple(TableRecord(name=f"school_table_{number}", rows=number) for number in range(TABLES))
+    database = SqliteRecord(
+        path="/db.sqlite3",
+        sqlite_version="3",
+        encoding="UTF-8",
+        page_size=4096,
+        journal_mode="wal",
+        user_version=0,
+        application_id=0,
+        size=1,
+        dump=dump,
+        tables=tables,
+        sequences=(),
+    )
+    with path.open("w+b") as file, ArchiveWriter(file, folder, made, Compression.AUTO) as writer:
+        writer.add_member(dump, [b"-"], 1, deflate=False)
+        names = [".", *(f"folder_{number:03}" for number in range(FOLDERS))]
+        for name in names:
+            writer.record(writer.add_media_node(InventoryEntry(path=name, type="directory", mtime_ns=0, mode=0o755)))
+            for number in range(0 if name == "." else files // FOLDERS):
+                file_name = f"{name}/paiement_{number:06}_Traoré.pdf"
+                entry = InventoryEntry(path=file_name, type="file", mtime_ns=0, mode=0o644)
+                writer.record(writer.add_media_file(entry, [b""], 0))
+        writer.end_media()
+        writer.seal(
+            Manifest(
+                format_version=FORMAT_VERSION,
+                archive_id=path.stem,
+                profile=profile,
+                instance=profile,
+                host="host",
+                variant="full",
+                created_at=made.isoformat(),
+                created_at_local=made.isoformat(),
+                runner_version="0",
+                members=(),
+                database=database,
+                media=MediaRecord(root="/m", exclude=(), files=files, directories=len(names), links=0, bytes=0),
+            )
+        )
+    return path
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -47,13 +110,21 @@ def main() -> None:
         (folder / "backup.yml").write_text("version: 1\n", "utf-8")
         for number in range(PROFILES):
             (folder / "profiles" / f"school_{number}.yml").write_text(PROFILE.format(number=number), "utf-8")
+        began = datetime(2025, 1, 1, tzinfo=UTC)
+        for number in range(ARCHIVES):
+            write_archive(folder / "backups", "school_1", began + timedelta(hours=6 * number), 0)
+        large = write_archive(folder, "large", began, FILES)
         print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
         print(f"{'command':<34}{'min':>8}{'median':>8}{'max':>8}  ms, {RUNS} runs")
         for title, arguments in (
             ("runner --help", ["--help"]),
             (f"runner validate, {PROFILES} profiles", ["validate"]),
             ("runner apply --dry-run", ["apply", "school_0", "--dry-run"]),
-            ("runner list", ["list", "school_0"]),
+            ("runner list, no archive", ["list", "school_0"]),
+            (f"runner list, {ARCHIVES:,} archives", ["list", "school_1"]),
+            (f"runner show, {FILES:,} files", ["show", str(large)]),
+            (f"runner show --files, {FILES:,}", ["show", str(large), "--files"]),
+            (f"runner verify, {FILES:,} files", ["-q", "verify", str(large)]),
         ):
             low, median, high = median_milliseconds(arguments, folder)
             print(f"{title:<34}{low:>8.0f}{median:>8.0f}{high:>8.0f}")

@@ -7,9 +7,11 @@ The writer writes what these functions return, and the reader accepts nothing el
 import stat
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
-from runner.model.manifest import FORMAT_VERSION
+from runner.model.manifest import FORMAT_VERSION, Method
 
 STORED = 0
 DEFLATED = 8
@@ -19,11 +21,16 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
+_TIME_EXTRA = struct.Struct("<2HBl")
 
 _MAX_16 = 0xFFFF
 _MAX_32 = 0xFFFF_FFFF
-_MAX_NAME = 60_000  # with the extra fields, below the 65,535 bytes that a header's length fields count
+MAX_NAME = 60_000  # with the extra fields, below the 65,535 bytes that a header's length fields count
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.toordinal()
+_DAY_SECONDS = 86_400
+_FIRST_SECOND = (date.min.toordinal() - _EPOCH_DAY) * _DAY_SECONDS
+_LAST_SECOND = (date.max.toordinal() - _EPOCH_DAY + 1) * _DAY_SECONDS - 1
 _UTF8_NAMES = 0x0800
 _MADE_BY_UNIX = 3 << 8 | 45  # so that tools apply the modes in the external attributes
 _VERSION_DEFLATE = 20
@@ -36,6 +43,43 @@ ZIP64_FROM = _MAX_32 - (64 << 20)
 _COMMENT = "runner-archive/{version} manifest-size={size:012d} manifest-sha256={digest}"
 _COMMENT_LENGTH = len(_COMMENT.format(version=FORMAT_VERSION, size=0, digest="0" * 64))
 _COMMENT_START = b"runner-archive/"
+
+
+class Stamp(NamedTuple):
+    """A time as headers hold it: MS-DOS date and time (4.4.6), and the extra field 0x5455, empty if it does not fit."""
+
+    date: int
+    time: int
+    extra: bytes
+
+
+class Described(Protocol):
+    """What the headers of a member say, but for its CRC-32 and its place. Sizes in bytes, `mode` as in stat."""
+
+    @property
+    def name_bytes(self) -> bytes: ...
+    @property
+    def method(self) -> Method: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def stored_bytes(self) -> int: ...
+    @property
+    def stamp(self) -> Stamp: ...
+    @property
+    def mode(self) -> int: ...
+    @property
+    def zip64(self) -> bool: ...
+
+
+class _Stamped(NamedTuple):
+    name_bytes: bytes
+    method: Method
+    size: int
+    stored_bytes: int
+    stamp: Stamp
+    mode: int
+    zip64: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,75 +120,94 @@ def member_time(mtime_ns: int, offset: timedelta) -> datetime:
         return _EPOCH.astimezone(zone)
 
 
+def media_stamp(mtime_ns: int, offset_seconds: int) -> Stamp:
+    """The stamp of `member_time`, at a fraction of its cost: an archive has one for each of its files."""
+    seconds = mtime_ns // 1_000_000_000
+    if not (_FIRST_SECOND <= seconds <= _LAST_SECOND and _FIRST_SECOND <= seconds + offset_seconds <= _LAST_SECOND):
+        seconds = 0
+    day, second = divmod(seconds + offset_seconds, _DAY_SECONDS)
+    day_word, time_word = _dos_date(day)
+    if time_word is None:
+        time_word = second // 3600 << 11 | second % 3600 // 60 << 5 | second % 60 // 2
+    return Stamp(day_word, time_word, _time_extra(seconds))
+
+
+def moment_stamp(moment: datetime) -> Stamp:
+    """The stamp of an aware time, at its own offset."""
+    day_word, time_word = _dos_date(moment.toordinal() - _EPOCH_DAY)
+    if time_word is None:
+        time_word = moment.hour << 11 | moment.minute << 5 | moment.second // 2
+    return Stamp(day_word, time_word, _time_extra(int(moment.timestamp())))
+
+
 def is_representable(name: str, size: int, size_stored: int, *, zip64: bool) -> bool:
     """Whether the headers of such a member can be written at all; asked before anything is derived from a claim."""
-    largest = 1 << 62 if zip64 else _MAX_32 - 1
-    return len(name.encode("utf-8")) <= _MAX_NAME and 0 <= size <= largest and 0 <= size_stored <= largest
+    largest = largest_size(zip64=zip64)
+    return len(name.encode("utf-8")) <= MAX_NAME and 0 <= size <= largest and 0 <= size_stored <= largest
+
+
+def largest_size(*, zip64: bool) -> int:
+    """The most bytes that a member may have, content or stored."""
+    return 1 << 62 if zip64 else _MAX_32 - 1
 
 
 def local_header_length(header_name: bytes, modified: datetime, *, zip64: bool) -> int:
     """How long `local_header` is; known before the content is."""
-    return _LOCAL.size + len(header_name) + len(_time_extra(modified)) + (20 if zip64 else 0)
+    return local_length(len(header_name), moment_stamp(modified), zip64=zip64)
+
+
+def local_length(name_bytes: int, stamp: Stamp, *, zip64: bool) -> int:
+    """How long the local header of a member is."""
+    return _LOCAL.size + name_bytes + len(stamp.extra) + (20 if zip64 else 0)
+
+
+def central_length(name_bytes: int, stamp: Stamp, offset: int, *, zip64: bool) -> int:
+    """How long the central header of a member at `offset` is."""
+    large = (16 if zip64 else 0) + (8 if offset >= _MAX_32 else 0)
+    return _CENTRAL.size + name_bytes + len(stamp.extra) + (4 + large if large else 0)
 
 
 def local_header(header: Header) -> bytes:
     """The local file header (4.3.7)."""
-    extra = _time_extra(header.modified)
-    size, size_stored = header.size, header.size_stored
-    if header.zip64:
-        extra += struct.pack("<2H2Q", 1, 16, size, size_stored)
-        size = size_stored = _MAX_32
-    date, time = _dos_time(header.modified)
-    fixed = _LOCAL.pack(
-        b"PK\3\4",
-        _version_needed(header),
-        _UTF8_NAMES,
-        header.method,
-        time,
-        date,
-        header.crc,
-        size_stored,
-        size,
-        len(header.name),
-        len(extra),
-    )
-    return fixed + header.name + extra
+    return headers(_stamped(header), header.crc, 0)[0]
 
 
 def central_header(header: Header, offset: int) -> bytes:
     """The central directory's file header (4.3.12) of a member whose local header lies at `offset`."""
-    extra = _time_extra(header.modified)
-    size, size_stored, low_offset = header.size, header.size_stored, offset
-    large = b""
-    if header.zip64:
-        large += struct.pack("<2Q", size, size_stored)
-        size = size_stored = _MAX_32
-    if offset >= _MAX_32:
-        large += struct.pack("<Q", offset)
-        low_offset = _MAX_32
-    if large:
-        extra += struct.pack("<2H", 1, len(large)) + large
-    date, time = _dos_time(header.modified)
-    fixed = _CENTRAL.pack(
-        b"PK\1\2",
-        _MADE_BY_UNIX,
-        _VERSION_ZIP64 if large else _version_needed(header),
-        _UTF8_NAMES,
-        header.method,
-        time,
-        date,
-        header.crc,
-        size_stored,
-        size,
-        len(header.name),
-        len(extra),
-        0,
-        0,
-        0,
-        header.mode << 16 | (_DOS_DIRECTORY if stat.S_ISDIR(header.mode) else 0),
-        low_offset,
+    return headers(_stamped(header), header.crc, offset)[1]
+
+
+def headers(member: Described, crc: int, offset: int) -> tuple[bytes, bytes]:
+    """The local header (4.3.7) of a member at `offset`, and its header in the central directory (4.3.12)."""
+    name, stamp, size, size_stored = member.name_bytes, member.stamp, member.size, member.stored_bytes
+    method = STORED if member.method == "store" else DEFLATED
+    local_extra = central_extra = stamp.extra
+    version = central_version = _VERSION_DEFLATE
+    low_offset = offset
+    if member.zip64 or offset >= _MAX_32:
+        central_version = _VERSION_ZIP64
+        large = b""
+        if member.zip64:
+            version = _VERSION_ZIP64
+            large = struct.pack("<2Q", size, size_stored)
+            local_extra += struct.pack("<2H", 1, len(large)) + large
+            size = size_stored = _MAX_32
+        if offset >= _MAX_32:
+            large += struct.pack("<Q", offset)
+            low_offset = _MAX_32
+        central_extra += struct.pack("<2H", 1, len(large)) + large
+    day, second, bits = stamp.date, stamp.time, member.mode
+    attributes = bits << 16 | (_DOS_DIRECTORY if stat.S_ISDIR(bits) else 0)
+    name_length, length = len(name), len(local_extra)
+    local = _LOCAL.pack(
+        *(b"PK\3\4", version, _UTF8_NAMES, method, second, day, crc, size_stored, size, name_length, length)
     )
-    return fixed + header.name + extra
+    length = len(central_extra)
+    central = _CENTRAL.pack(
+        *(b"PK\1\2", _MADE_BY_UNIX, central_version, _UTF8_NAMES, method, second, day, crc, size_stored, size),
+        *(name_length, length, 0, 0, 0, attributes, low_offset),
+    )
+    return local + name + local_extra, central + name + central_extra
 
 
 def end_records(ending: Ending) -> bytes:
@@ -199,23 +262,29 @@ def claims_to_be_ours(tail: bytes) -> bool:
     return _COMMENT_START in tail
 
 
-def _version_needed(header: Header) -> int:
-    return _VERSION_ZIP64 if header.zip64 else _VERSION_DEFLATE
+def _stamped(header: Header) -> _Stamped:
+    return _Stamped(
+        header.name,
+        "store" if header.method == STORED else "deflate",
+        header.size,
+        header.size_stored,
+        moment_stamp(header.modified),
+        header.mode,
+        header.zip64,
+    )
 
 
-def _dos_time(moment: datetime) -> tuple[int, int]:
-    """MS-DOS date and time (4.4.6): 1980 to 2107, in steps of two seconds."""
-    if moment.year < 1980:
+@lru_cache(1024)
+def _dos_date(day: int) -> tuple[int, int | None]:
+    """The MS-DOS date (4.4.6) of a day since 1970, and the time where that date, from 1980 to 2107, is another one."""
+    found = date.fromordinal(_EPOCH_DAY + day)
+    if found.year < 1980:
         return 1 << 5 | 1, 0
-    if moment.year > 2107:
+    if found.year > 2107:
         return 127 << 9 | 12 << 5 | 31, 23 << 11 | 59 << 5 | 29
-    date = (moment.year - 1980) << 9 | moment.month << 5 | moment.day
-    return date, moment.hour << 11 | moment.minute << 5 | moment.second // 2
+    return (found.year - 1980) << 9 | found.month << 5 | found.day, None
 
 
-def _time_extra(moment: datetime) -> bytes:
+def _time_extra(seconds: int) -> bytes:
     """The exact second in UTC (0x5455), so that tools on another time zone show the right time; to 2038."""
-    seconds = int(moment.timestamp())
-    if not -(1 << 31) <= seconds < 1 << 31:
-        return b""
-    return struct.pack("<2HBl", 0x5455, 5, 1, seconds)
+    return _TIME_EXTRA.pack(0x5455, 5, 1, seconds) if -(1 << 31) <= seconds < 1 << 31 else b""

@@ -31,14 +31,17 @@ def path_bytes(path: str) -> bytes:
 
 def is_safe_member(name: str) -> bool:
     """Whether `name` stays below the folder it is extracted into, on every system, and is in encoded form."""
-    if not name or name.startswith("/") or "\\" in name or any(_is_unsafe(character) for character in name):
+    if not name or name.startswith("/") or "\\" in name:
+        return False
+    # Printable text has no character of the unsafe categories, and no line separator.
+    if not name.isprintable() and any(_is_unsafe(character) for character in name):
         return False
     parts = name.removesuffix("/").split("/")
     return not any(part in ("", ".", "..") for part in parts)
 
 
 def _needs_encoding(text: str) -> bool:
-    if text.isascii() and text.isprintable() and "\\" not in text and "%" not in text:
+    if text.isprintable() and "\\" not in text and "%" not in text:
         return False
     return any(_encode_character(text, index) != character for index, character in enumerate(text))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from runner.archive import layout
-from runner.archive.inventory import member_name, read_lines, stat_mode
+from runner.archive.inventory import read_named, stat_mode
 from runner.archive.layout import Ending
 from runner.archive.manifest import MAX_MANIFEST_BYTES, decode_manifest
 from runner.archive.members import MANIFEST_MODE, Located, StoredMember
@@ -28,6 +28,7 @@ from runner.messages import msg
 from runner.model.manifest import INVENTORY_NAME, MANIFEST_NAME, MEDIA_PREFIX, InventoryEntry, Manifest, Member
 
 CHUNK_BYTES = 1 << 20
+_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 class NotAnArchive(ArchiveDamaged):
@@ -52,7 +53,8 @@ class ArchiveReader:
         content = self._read_manifest_bytes()
         self.manifest: Manifest = decode_manifest(content, name)
         self.created_at = self._creation_time()
-        self._offset: timedelta = self.created_at.utcoffset() or timedelta(0)
+        self._stamp = layout.moment_stamp(self.created_at)
+        self._offset_seconds = (self.created_at.utcoffset() or timedelta(0)) // timedelta(seconds=1)
         self.manifest_member = self._stored(
             Member(name=MANIFEST_NAME, size=len(content), sha256=self.ending.manifest_sha256)
         )
@@ -88,12 +90,12 @@ class ArchiveReader:
         The manifest comes last. Raises InventoryInvalid, ArchiveDamaged.
         """
         position = 0
-        entries = self.entries()
+        entries = self._named_entries()
         for own in self._own:
-            while position < own.position and (entry := next(entries, None)) is not None:
-                media = Located(self.media_member(entry), position, entry)
-                yield media
-                position = media.end
+            while position < own.position and (named := next(entries, None)) is not None:
+                member = self._media_member(*named)
+                yield Located(member, position, named[0])
+                position += member.whole_length
             if position != own.position:
                 raise self._contradictory()
             yield own
@@ -107,25 +109,27 @@ class ArchiveReader:
 
         Its checksum is compared before the first line is believed.
         """
+        return (entry for entry, _ in self._named_entries())
+
+    def _named_entries(self) -> Iterator[tuple[InventoryEntry, bytes]]:
         found = self._find(INVENTORY_NAME)
         if found is None:
             return
         for _ in self.content(found.member, found.position):
             pass
         with io.BufferedReader(_RawMember(self.content(found.member, found.position)), CHUNK_BYTES) as lines:
-            yield from read_lines(lines)
+            yield from read_named(lines)
 
-    def media_member(self, entry: InventoryEntry) -> StoredMember:
-        """The member of an inventory entry."""
+    def _media_member(self, entry: InventoryEntry, name: bytes) -> StoredMember:
         return StoredMember(
-            member_name(entry),
+            name,
             entry.size,
-            hashlib.sha256(b"").hexdigest() if entry.sha256 is None else entry.sha256,
+            _NOTHING if entry.sha256 is None else entry.sha256,
             entry.method,
             entry.size_stored,
             entry.sha256_stored,
             entry.zip64,
-            layout.member_time(entry.mtime_ns, self._offset),
+            layout.media_stamp(entry.mtime_ns, self._offset_seconds),
             stat_mode(entry),
         )
 
@@ -185,7 +189,7 @@ class ArchiveReader:
         """`length` bytes from `position`, in chunks; fewer when the file is shorter."""
         end = position + length
         while position < end:
-            chunk = self._read_at(position, min(CHUNK_BYTES, end - position))
+            chunk = self.read_at(position, min(CHUNK_BYTES, end - position))
             if not chunk:
                 return
             position += len(chunk)
@@ -193,21 +197,22 @@ class ArchiveReader:
 
     def read_at(self, position: int, length: int) -> bytes:
         """`length` bytes from `position` in one piece, at most `CHUNK_BYTES` or so; fewer when the file is shorter."""
-        return self._read_at(position, length)
+        # A claim may lie beyond what any file has, and what a system can be asked for.
+        return self._read_at(position, length) if position < self.size_bytes else b""
 
     def _damaged(self, member: str) -> ArchiveDamaged:
         return ArchiveDamaged(msg("`{member}` differs from its checksum", member=member), where=self.name)
 
     def _stored(self, member: Member) -> StoredMember:
         return StoredMember(
-            member.name,
+            member.name.encode("utf-8"),
             member.size,
             member.sha256,
             member.method,
             member.size_stored,
             member.sha256_stored,
             member.zip64,
-            self.created_at,
+            self._stamp,
             MANIFEST_MODE,
         )
 

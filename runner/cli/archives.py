@@ -51,7 +51,7 @@ def verify_outcome(settings: Settings, wanted: Arguments) -> Outcome:
     """Exit code 13 with every place that differs."""
     try:
         with wanted_archive(settings, wanted) as (profile, opened), reporter(settings) as report:
-            checked = verify_opened(opened, report)
+            checked = verify_opened(opened, report, profile)
             warnings = list(checked.warnings)
             if profile is not None:
                 warnings += _remember(profile, opened, checked)

@@ -134,7 +134,7 @@ def _time_text(mtime_ns: int) -> str:
         moment = (_EPOCH + timedelta(seconds=mtime_ns // 10**9)).astimezone()
     except (OverflowError, OSError):
         return "?" * 19
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
+    return moment.isoformat(" ", "seconds")[:19]
 
 
 def _data(

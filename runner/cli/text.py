@@ -36,6 +36,8 @@ def count_text(count: int, one: str, many: str) -> str:
 
 def printable(text: str) -> str:
     """Control characters and half characters as escapes, so that no name can move the cursor or break a line."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 

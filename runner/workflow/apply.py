@@ -45,6 +45,7 @@ from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.media import MediaCopy, Survey, check_sources, survey
 from runner.workflow.pending import settle
 from runner.workflow.places import open_capture, open_destination
+from runner.workflow.politeness import make_way
 from runner.workflow.references import ReferenceCheck, unchecked
 from runner.workflow.room import check_room, least_bytes
 from runner.workflow.shield import Shield
@@ -71,6 +72,7 @@ def apply(plan: Plan, reporter: Reporter) -> BackupReport:
             except OSError as error:
                 raise _workspace_failed(plan, error) from None
 
+    make_way(plan.profile, reporter)
     with failures_told(context, reporter), state.locked():
         settle(plan.profile, state, reporter)
         for path in state.clean_leftovers():

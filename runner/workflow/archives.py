@@ -20,6 +20,7 @@ from runner.model.profile import Profile, Variant
 from runner.state import ProfileState, Verified
 from runner.workflow.catalogue import Listed, stored_at
 from runner.workflow.choosing import LATEST, Wanted, choose, good_candidates, is_pattern
+from runner.workflow.politeness import lanes_of, make_way
 from runner.workflow.reading import is_path, is_there, open_file, reading
 
 MOST_TRIED = 5
@@ -111,11 +112,15 @@ def opened_archive(profile: Profile, wanted: Wanted, now: datetime) -> Iterator[
         yield opened
 
 
-def verify_opened(opened: Opened, reporter: Reporter) -> Checked:
-    """Read all of it. Damage is part of the result, not an error. Raises DestinationFailed."""
-    reporter(
-        StageStarted(Action.VERIFY, msg("read `{name}` and compare every byte", name=opened.name), opened.size_bytes)
-    )
+def verify_opened(opened: Opened, reporter: Reporter, profile: Profile | None = None) -> Checked:
+    """Read all of it, with as much of the machine as the profile says.
+
+    Damage is part of the result, not an error. Raises DestinationFailed.
+    """
+    make_way(profile, reporter)
+    title = msg("read `{name}` and compare every byte", name=opened.name)
+    total = opened.size_bytes if opened.reader is None else opened.reader.ending.directory_offset
+    reporter(StageStarted(Action.VERIFY, title, total))
 
     def advance(amount: int) -> None:
         reporter(StageAdvanced(Action.VERIFY, amount))
@@ -125,7 +130,7 @@ def verify_opened(opened: Opened, reporter: Reporter) -> Checked:
             damage = tuple(check_legacy(opened.file, opened.location, advance))
             members = 0 if opened.legacy is None else len(opened.legacy.members)
         else:
-            result = verify_archive(opened.reader, advance)
+            result = verify_archive(opened.reader, advance, lanes_of(profile))
             damage, members = tuple(result.damage), result.members
     reporter(StageEnded(Action.VERIFY))
     legacy = opened.reader is None
@@ -161,7 +166,7 @@ def newest_good(
     for listed in islice(good_candidates(profile, now, than, wanted), MOST_TRIED):
         try:
             with opened_found(Found(listed)) as opened:
-                checked = verify_opened(opened, reporter)
+                checked = verify_opened(opened, reporter, profile)
                 with suppress(OSError):
                     record_verification(profile, opened, checked)
                 if opened.reader is not None and not checked.damage:

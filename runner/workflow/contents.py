@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.archive.inventory import ROOT_PATH, InventoryInvalid
 from runner.archive.legacy import LegacyArchive
@@ -24,8 +25,7 @@ class FolderCount:
     bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One line to show; `mtime_ns` None where a legacy archive has none that can be trusted."""
 
     path: str

@@ -15,6 +15,7 @@ from runner.model.manifest import Manifest, PostgresqlRecord, SqliteRecord
 from runner.model.plan import Action, Plan
 from runner.model.report import Placed
 from runner.state import LastBackup, ProfileState, Verified, Workspace
+from runner.workflow.politeness import lanes_of
 
 
 class Delivery:
@@ -33,7 +34,7 @@ class Delivery:
 
         Returns what was placed, and a finding for each destination that failed. Raises when all of them did.
         """
-        verify = _Verify(name, self._reporter) if self._profile.archive.verify else None
+        verify = _Verify(name, lanes_of(self._profile), self._reporter) if self._profile.archive.verify else None
         placed: list[Placed] = []
         failed: list[RunnerError] = []
         verified: list[Verified] = []
@@ -110,8 +111,9 @@ def _now() -> str:
 class _Verify:
     """Re-reads a sealed archive; the same bytes under two names are read once."""
 
-    def __init__(self, name: str, reporter: Reporter) -> None:
+    def __init__(self, name: str, lanes: int, reporter: Reporter) -> None:
         self._name = name
+        self._lanes = lanes
         self._reporter = reporter
         self._seen: set[tuple[int, int]] = set()
 
@@ -121,8 +123,8 @@ class _Verify:
         if identity is not None and identity in self._seen:
             return
         reader = ArchiveReader(file, self._name)
-        self._reporter(StageStarted(Action.VERIFY, msg("read the archive again"), reader.size_bytes))
-        verification = verify_archive(reader, lambda amount: self._reporter(StageAdvanced(Action.VERIFY, amount)))
+        self._reporter(StageStarted(Action.VERIFY, msg("read the archive again"), reader.ending.directory_offset))
+        verification = verify_archive(reader, self._advance, self._lanes)
         if not verification.intact:
             raise ArchiveDamaged(
                 msg("the archive that was just written does not read back as it was written"),
@@ -133,6 +135,9 @@ class _Verify:
         self._reporter(StageEnded(Action.VERIFY))
         if identity is not None:
             self._seen.add(identity)
+
+    def _advance(self, amount: int) -> None:
+        self._reporter(StageAdvanced(Action.VERIFY, amount))
 
 
 def _identity(file: BinaryIO) -> tuple[int, int] | None:

@@ -57,7 +57,7 @@ def opened_source(
     try:
         with opened_found(found) as opened:
             inspect_opened(opened)
-            checked = verify_opened(opened, reporter)
+            checked = verify_opened(opened, reporter, request.profile)
             _note_verification(request.profile, opened, checked, reporter)
             skip: frozenset[str] = frozenset()
             lost: tuple[Finding, ...] = ()

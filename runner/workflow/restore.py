@@ -35,6 +35,7 @@ from runner.workflow.inspection import Circumstances, Confirm, Prepared, inspect
 from runner.workflow.keeping import mark_undone, prune_copies
 from runner.workflow.opening import RestoreRequest, circumstances_of, opened_source, planned
 from runner.workflow.pending import read_journal, refuse_while_swapping, resume, resumed, settle
+from runner.workflow.politeness import make_way
 from runner.workflow.references import missing_now
 from runner.workflow.shield import Shield
 from runner.workflow.sources import Source
@@ -73,6 +74,7 @@ def restore(request: RestoreRequest, confirm: Confirm, reporter: Reporter) -> Re
     """Raises RunnerError; then the old state is live and nothing is left behind, unless it is RecoveryNeeded."""
     state = ProfileState.of(request.profile)
     context = HookContext(request.profile, request.variant or request.profile.natural_variant, request.names.run_id)
+    make_way(request.profile, reporter)
     with failures_told(context, reporter), state.locked():
         settle(request.profile, state, reporter)
         clean_work(state, reporter)

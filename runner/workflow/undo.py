@@ -15,6 +15,7 @@ from runner.state import ProfileState
 from runner.workflow.hooks import HookContext, failures_told
 from runner.workflow.inspection import Circumstances, Confirm, Prepared
 from runner.workflow.pending import settle
+from runner.workflow.politeness import make_way
 from runner.workflow.restore import carry_out, clean_work, look_ahead, refuse_interrupted
 from runner.workflow.sources import SafetySource
 from runner.workflow.taking_back import chosen, lost_half
@@ -27,6 +28,7 @@ def undo(profile: Profile, run_id: str | None, names: RunNames, confirm: Confirm
     """
     state = ProfileState.of(profile)
     context = HookContext(profile, profile.natural_variant, names.run_id)
+    make_way(profile, reporter)
     with failures_told(context, reporter), state.locked():
         settle(profile, state, reporter)
         clean_work(state, reporter)

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+
+from runner.cli.main import _COMMANDS
+from tests.projects import sqlite_project
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "runner"
@@ -28,6 +32,9 @@ HEAVY = (
     "yaml",
 )
 
+# What a command that only looks has no need of. A profile is held against its schema, so `list` loads jsonschema.
+FOR_WORK = ("asyncio", "multiprocessing", "psycopg", "rich", "sqlite3", "ssl")
+
 LOADED_AFTER = """\
 import json, sys
 from runner.cli.main import main
@@ -40,10 +47,11 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
 
 
-def modules_after(*arguments: str) -> set[str]:
+def modules_after(*arguments: str, folder: Path = CHECKOUT) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", LOADED_AFTER.format(arguments=list(arguments))],
-        cwd=CHECKOUT,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -54,9 +62,21 @@ def modules_after(*arguments: str) -> set[str]:
     return set(loaded)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("apply", "--help"), ("validate", "--help")], ids=" ".join)
+@pytest.mark.parametrize("arguments", [(), *((command,) for command in _COMMANDS)], ids=" ".join)
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    assert modules_after(*arguments).isdisjoint(HEAVY)
+    assert modules_after(*arguments, "--help").isdisjoint(HEAVY)
+
+
+def test_a_command_that_looks_loads_nothing_for_work(tmp_path: Path) -> None:
+    project = sqlite_project(tmp_path / "project", rows=40)
+    assert project.run("apply", "app").returncode == 0
+    (archive,) = project.archives()
+    name = str(archive)
+    assert modules_after("list", "app", folder=project.folder).isdisjoint(FOR_WORK)
+    for command in ("show", "verify"):
+        assert modules_after(command, "app", folder=project.folder).isdisjoint(FOR_WORK)
+        # A bare file is held against no schema.
+        assert modules_after(command, name, folder=project.folder).isdisjoint({*FOR_WORK, "jsonschema"})
 
 
 def test_every_import_is_declared() -> None:

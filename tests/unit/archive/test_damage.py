@@ -83,7 +83,9 @@ def is_intact(content: bytes) -> bool:
     """Whether the reader accepts these bytes. Any other error than its own is a failure of the test."""
     try:
         with ArchiveReader(io.BytesIO(content), "test") as reader:
-            return verify_archive(reader).intact
+            plain, threaded = verify_archive(reader), verify_archive(reader, lanes=3)
+            assert plain == threaded
+            return plain.intact
     except (ArchiveDamaged, Refused):
         return False
 

@@ -94,7 +94,9 @@ def replaced(document: dict[str, Any], place: tuple[str | int, ...], value: obje
 def accepts(content: bytes) -> bool:
     try:
         with ArchiveReader(io.BytesIO(content), "test") as reader:
-            return verify_archive(reader).intact
+            plain, threaded = verify_archive(reader), verify_archive(reader, lanes=3)
+            assert plain == threaded
+            return plain.intact
     except (ArchiveDamaged, Refused):
         return False
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.archive.names import decode_path, encode_path, is_safe_member
+from runner.archive.names import _encode_character, _is_unsafe, decode_path, encode_path, is_safe_member
 
 PATHS = st.lists(
     st.binary(min_size=1, max_size=12).filter(lambda part: b"/" not in part and b"\0" not in part), min_size=1
@@ -43,3 +43,18 @@ def test_odd_names_are_written_out() -> None:
 def test_unsafe_members() -> None:
     for name in ("", "/a", "a/../b", "..", "./a", "a//b", "a\\b", "a\x00b", "a\n", "\ud800"):
         assert not is_safe_member(name), name
+
+
+@given(text=st.text(max_size=12))
+def test_the_quick_tests_of_a_text_agree_with_the_characters(text: str) -> None:
+    """`isprintable` is asked first; it must never pass what one of the characters forbids."""
+    if text.isprintable():
+        assert not any(_is_unsafe(character) for character in text)
+    written = "".join(_encode_character(text, index) for index in range(len(text)))
+    assert encode_path(text.encode()) == written
+
+
+def test_no_character_that_is_printable_is_unsafe() -> None:
+    assert [
+        character for character in map(chr, range(0x110000)) if character.isprintable() and _is_unsafe(character)
+    ] == []

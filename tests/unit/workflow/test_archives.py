@@ -7,7 +7,7 @@ import pytest
 
 from runner.archive.reader import ArchiveReader
 from runner.errors import ArchiveDamaged, ArchiveUnknown, DestinationFailed
-from runner.events import Event, StageAdvanced, silent
+from runner.events import Event, StageAdvanced, StageStarted, silent
 from runner.model.profile import Profile
 from runner.workflow.archives import Opened, opened_archive, opened_file, verify_opened
 from runner.workflow.choosing import Wanted
@@ -84,4 +84,5 @@ def test_progress_adds_up(tmp_path: Path) -> None:
     with opened_file(path) as opened:
         verify_opened(opened, events.append)
     done = sum(event.amount for event in events if isinstance(event, StageAdvanced))
+    assert [event.total for event in events if isinstance(event, StageStarted)] == [done]
     assert 0 < done < path.stat().st_size
