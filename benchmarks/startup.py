@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from runner.archive.writer import ArchiveWriter
+from runner.lanes import Lanes
 from runner.model.manifest import (
     FORMAT_VERSION,
     InventoryEntry,
@@ -73,15 +74,16 @@ def write_archive(folder: Path, profile: str, made: datetime, files: int) -> Pat
         tables=tables,
         sequences=(),
     )
-    with path.open("w+b") as file, ArchiveWriter(file, folder, made, Compression.AUTO) as writer:
+    with path.open("w+b") as file, ArchiveWriter(file, folder, made, Compression.AUTO, Lanes(1)) as writer:
         writer.add_member(dump, [b"-"], 1, deflate=False)
         names = [".", *(f"folder_{number:03}" for number in range(FOLDERS))]
         for name in names:
-            writer.record(writer.add_media_node(InventoryEntry(path=name, type="directory", mtime_ns=0, mode=0o755)))
+            folder_entry = InventoryEntry(path=name, type="directory", mtime_ns=0, mode=0o755)
+            writer.add_packed([writer.pack_node(folder_entry)])
             for number in range(0 if name == "." else files // FOLDERS):
                 file_name = f"{name}/paiement_{number:06}_Traoré.pdf"
                 entry = InventoryEntry(path=file_name, type="file", mtime_ns=0, mode=0o644)
-                writer.record(writer.add_media_file(entry, [b""], 0))
+                writer.add_packed([writer.pack(entry, b"")])
         writer.end_media()
         writer.seal(
             Manifest(

@@ -13,6 +13,7 @@ from runner.archive.reader import ArchiveReader
 from runner.archive.verify import MAX_FINDINGS, Verification, verify_archive
 from runner.archive.writer import ArchiveWriter
 from runner.errors import ArchiveDamaged
+from runner.lanes import Lanes
 from runner.model.manifest import InventoryEntry, Manifest, MediaRecord
 from runner.model.profile import Compression
 from tests.unit.archive.test_damage import build_archive, flipped
@@ -73,7 +74,7 @@ def archive_claiming(folder: Path, size_bytes: int, claims: list[InventoryEntry]
     """An archive with that many bytes of zeros where its inventory claims other members."""
     path = folder / "claiming.zip"
     created = datetime(2026, 1, 8, 11, 3, 53, tzinfo=UTC)
-    with path.open("w+b") as file, ArchiveWriter(file, folder, created, Compression.STORE) as writer:
+    with path.open("w+b") as file, ArchiveWriter(file, folder, created, Compression.STORE, Lanes(1)) as writer:
         zeros = InventoryEntry(path="zeros", type="file", mtime_ns=0, mode=0o644)
         writer.add_media_file(zeros, [bytes(size_bytes)], size_bytes)
         for entry in claims:

@@ -10,6 +10,7 @@ import pytest
 from runner.archive import inventory, reader
 from runner.archive.reader import ArchiveReader
 from runner.archive.writer import ArchiveWriter
+from runner.lanes import Lanes
 from runner.model.manifest import InventoryEntry, Manifest, MediaRecord
 from runner.model.profile import Compression
 from runner.workflow.catalogue import list_archives
@@ -37,13 +38,13 @@ def write_media_archive(path: Path, size_bytes: int) -> Path:
     """A sealed archive of `FILES` files in three folders, `size_bytes` each."""
     made = datetime.fromisoformat(_PLAIN.created_at_local)
     folders = [InventoryEntry(path=name, type="directory", mtime_ns=0, mode=0o755) for name in (".", "a", "b", "c")]
-    with path.open("w+b") as file, ArchiveWriter(file, path.parent, made, Compression.STORE) as writer:
+    with path.open("w+b") as file, ArchiveWriter(file, path.parent, made, Compression.STORE, Lanes(1)) as writer:
         for folder in folders:
-            writer.record(writer.add_media_node(folder))
+            writer.add_packed([writer.pack_node(folder)])
             for number in range(0 if folder.path == "." else FILES // 3):
                 name = f"{folder.path}/{number:04}.pdf"
                 entry = InventoryEntry(path=name, type="file", mtime_ns=0, mode=0o644)
-                writer.record(writer.add_media_file(entry, [bytes(size_bytes)], size_bytes))
+                writer.add_packed([writer.pack(entry, bytes(size_bytes))])
         writer.end_media()
         media = MediaRecord(
             root="/m", exclude=(), files=FILES, directories=len(folders), links=0, bytes=FILES * size_bytes
