@@ -163,8 +163,10 @@ def local_length(name_bytes: int, stamp: Stamp, *, zip64: bool) -> int:
 
 def central_length(name_bytes: int, stamp: Stamp, offset: int, *, zip64: bool) -> int:
     """How long the central header of a member at `offset` is."""
-    large = (16 if zip64 else 0) + (8 if offset >= _MAX_32 else 0)
-    return _CENTRAL.size + name_bytes + len(stamp.extra) + (4 + large if large else 0)
+    length = _CENTRAL.size + name_bytes + len(stamp.extra)
+    if zip64 or offset >= _MAX_32:
+        length += 4 + (16 if zip64 else 0) + (8 if offset >= _MAX_32 else 0)
+    return length
 
 
 def local_header(header: Header) -> bytes:
@@ -196,17 +198,13 @@ def headers(member: Described, crc: int, offset: int) -> tuple[bytes, bytes]:
             large += struct.pack("<Q", offset)
             low_offset = _MAX_32
         central_extra += struct.pack("<2H", 1, len(large)) + large
-    day, second, bits = stamp.date, stamp.time, member.mode
+    day, second, _ = stamp
+    bits = member.mode
     attributes = bits << 16 | (_DOS_DIRECTORY if stat.S_ISDIR(bits) else 0)
-    name_length, length = len(name), len(local_extra)
-    local = _LOCAL.pack(
-        *(b"PK\3\4", version, _UTF8_NAMES, method, second, day, crc, size_stored, size, name_length, length)
-    )
-    length = len(central_extra)
-    central = _CENTRAL.pack(
-        *(b"PK\1\2", _MADE_BY_UNIX, central_version, _UTF8_NAMES, method, second, day, crc, size_stored, size),
-        *(name_length, length, 0, 0, 0, attributes, low_offset),
-    )
+    shared = (_UTF8_NAMES, method, second, day, crc, size_stored, size, len(name))
+    local = _LOCAL.pack(b"PK\3\4", version, *shared, len(local_extra))
+    rest = (len(central_extra), 0, 0, 0, attributes, low_offset)
+    central = _CENTRAL.pack(b"PK\1\2", _MADE_BY_UNIX, central_version, *shared, *rest)
     return local + name + local_extra, central + name + central_extra
 
 

@@ -21,7 +21,7 @@ from runner.archive import layout
 from runner.archive.inventory import read_named, stat_mode
 from runner.archive.layout import Ending
 from runner.archive.manifest import MAX_MANIFEST_BYTES, decode_manifest
-from runner.archive.members import MANIFEST_MODE, Located, StoredMember
+from runner.archive.members import MANIFEST_MODE, Located, StoredMember, stored_member
 from runner.archive.names import is_safe_member
 from runner.errors import ArchiveDamaged
 from runner.messages import msg
@@ -121,16 +121,9 @@ class ArchiveReader:
             yield from read_named(lines)
 
     def _media_member(self, entry: InventoryEntry, name: bytes) -> StoredMember:
-        return StoredMember(
-            name,
-            entry.size,
-            _NOTHING if entry.sha256 is None else entry.sha256,
-            entry.method,
-            entry.size_stored,
-            entry.sha256_stored,
-            entry.zip64,
-            layout.media_stamp(entry.mtime_ns, self._offset_seconds),
-            stat_mode(entry),
+        digest = _NOTHING if entry.sha256 is None else entry.sha256
+        return stored_member(
+            entry, name, digest, layout.media_stamp(entry.mtime_ns, self._offset_seconds), stat_mode(entry)
         )
 
     def read(self, name: str) -> bytes:
@@ -204,17 +197,7 @@ class ArchiveReader:
         return ArchiveDamaged(msg("`{member}` differs from its checksum", member=member), where=self.name)
 
     def _stored(self, member: Member) -> StoredMember:
-        return StoredMember(
-            member.name.encode("utf-8"),
-            member.size,
-            member.sha256,
-            member.method,
-            member.size_stored,
-            member.sha256_stored,
-            member.zip64,
-            self._stamp,
-            MANIFEST_MODE,
-        )
+        return stored_member(member, member.name.encode("utf-8"), member.sha256, self._stamp, MANIFEST_MODE)
 
     def _read_ending(self) -> Ending:
         length = min(layout.TAIL_LENGTH, self.size_bytes)

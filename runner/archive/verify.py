@@ -27,8 +27,8 @@ MAX_FINDINGS = 1000
 _SMALL_BYTES = 1 << 20
 """What a member of a batch may take, in the archive and as content: both are in memory at once."""
 
-_BATCH_BYTES = 1 << 20
-_BATCH_MEMBERS = 256
+_BATCH_BYTES = 2 << 20
+_BATCH_MEMBERS = 512
 
 _BROKEN: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub makes an instance of the class
 
@@ -107,17 +107,18 @@ class _Walk:
         """All members, batch by batch. What ends the walk before its end is left in `_broken`."""
         members: list[Located] = []
         length = directory_length = 0
+        counts = self._counts
         try:
             for each in self._reader.walk():
-                member, position, _ = each
+                member, position, entry = each
+                if entry is not None:
+                    counts[entry.type] += 1
+                    if entry.type == "file":
+                        self._media_bytes += member.size
                 whole, entry_length = member.whole_length, member.directory_length(position)
-                self._count(each)
                 fits = whole <= _SMALL_BYTES and member.size <= _SMALL_BYTES
-                if members and not (
-                    fits
-                    and length + directory_length + whole + entry_length <= _BATCH_BYTES
-                    and len(members) < _BATCH_MEMBERS
-                ):
+                is_full = length + directory_length + whole + entry_length > _BATCH_BYTES
+                if members and (is_full or not fits or len(members) >= _BATCH_MEMBERS):
                     yield self._taken(members, length, directory_length)
                     members, length, directory_length = [], 0, 0
                 members.append(each)
@@ -138,12 +139,6 @@ class _Walk:
         self._position += length
         self._directory += directory_length
         return batch
-
-    def _count(self, each: Located) -> None:
-        if each.entry is not None:
-            self._counts[each.entry.type] += 1
-            if each.entry.type == "file":
-                self._media_bytes += each.member.size
 
     def _check_ending(self) -> None:
         ending = self._reader.ending
@@ -192,18 +187,20 @@ class _Check:
         first = batch.members[0]
         if len(batch.members) == 1 and max(batch.length, first.member.size) > _SMALL_BYTES:
             found = self._reader.read_at(first.position, first.member.header_length)
-            return batch, _compared(first, self._streamed_crc(first), found, directory)
-        content = memoryview(self._reader.read_at(batch.position, batch.length))
+            return batch, _differences(first, self._streamed_crc(first), found, directory)
+        content = self._reader.read_at(batch.position, batch.length)
+        view = memoryview(content)
         messages: list[Message] = []
-        seen = 0
+        seen, start = 0, 0
         for each in batch.members:
             member, position, _ = each
-            start = position - batch.position
             end = start + member.header_length
-            crc = _crc_in_memory(member, content[end : end + member.stored_bytes])
-            length = member.directory_length(position)
-            messages += _compared(each, crc, content[start:end], directory[seen : seen + length])
-            seen += length
+            after = end + member.stored_bytes
+            entry_length = member.directory_length(position)
+            crc = _crc_in_memory(member, view[end:after])
+            messages += _differences(each, crc, content[start:end], directory[seen : seen + entry_length])
+            seen += entry_length
+            start = after
         return batch, messages
 
     def _streamed_crc(self, each: Located) -> int | None:
@@ -247,14 +244,18 @@ def _inflated(stored: memoryview, size: int) -> bytes | None:
     return content if inflater.eof and not inflater.unused_data else None
 
 
-def _compared(each: Located, crc: int | None, header: bytes | memoryview, entry: bytes) -> list[Message]:
-    """What is wrong with a member. Headers hold the CRC-32, so nothing is known of them where the content is not."""
+def _differences(each: Located, crc: int | None, header: bytes, entry: bytes) -> list[Message]:
+    """What is wrong with a member: its content, its header, its entry in the central directory.
+
+    Headers hold the CRC-32, so nothing is known of them where the content is not what it must be.
+    """
+    member, position, _ = each
     if crc is None:
-        return [msg("`{member}` differs from its checksum", member=each.member.name)]
-    local, central = each.member.headers(crc, each.position)
+        return [msg("`{member}` differs from its checksum", member=member.name)]
+    local, central = member.headers(crc, position)
     messages: list[Message] = []
     if header != local:
-        messages.append(msg("the header of `{member}` is not the one it must have", member=each.member.name))
+        messages.append(msg("the header of `{member}` is not the one it must have", member=member.name))
     if entry != central:
-        messages.append(msg("the directory entry of `{member}` is not the one it must have", member=each.member.name))
+        messages.append(msg("the directory entry of `{member}` is not the one it must have", member=member.name))
     return messages

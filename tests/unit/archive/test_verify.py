@@ -143,7 +143,7 @@ def test_no_claim_makes_it_read_more_at_once_than_a_batch(tmp_path: Path, last: 
     with ArchiveReader(file, "test") as reader:
         result = verify_archive(reader, lanes=2)
     assert len([each for each in result.damage if "differs from its checksum" in str(each.message)]) == len(claims) + 1
-    assert file.most <= 1 << 20
+    assert file.most <= verify._BATCH_BYTES
 
 
 def test_an_inventory_that_breaks_off_comes_behind_what_was_found_before(tmp_path: Path) -> None:
