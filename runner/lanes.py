@@ -4,9 +4,11 @@ The only place that starts threads for speed. With one lane nothing is threaded:
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -31,12 +33,62 @@ def lanes_for(jobs: int | None) -> int:
     return min(usable_cores(), MOST) if jobs is None else jobs
 
 
+class Stopped(Exception):
+    """This work was told to end, because what it was for has failed elsewhere."""
+
+
+class Stop:
+    """Tells work in other threads to end: it checks now and then, or says how what it waits for can be ended.
+
+    `above` stops this one, too.
+    """
+
+    def __init__(self, above: "Stop | None" = None) -> None:
+        self._above = above
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._endings: list[Callable[[], object]] = []
+
+    @property
+    def is_set(self) -> bool:
+        return self._event.is_set() or (self._above is not None and self._above.is_set)
+
+    def set(self) -> None:
+        """May be called again, for what had just begun the last time."""
+        self._event.set()
+        with self._lock:
+            for ending in self._endings:
+                ending()
+
+    def check(self) -> None:
+        """Raises Stopped once it is set."""
+        if self.is_set:
+            raise Stopped
+
+    @contextmanager
+    def ending(self, ending: Callable[[], object]) -> Iterator[None]:
+        """Inside, `set` calls `ending` in its own thread, which must not fail. Raises Stopped when it is set before."""
+        with self._lock:
+            self._endings.append(ending)
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._endings.remove(ending)
+
+
 class Lanes:
     """`count` threads. Use as a context manager; what has begun is waited for at its end, the rest is dropped."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="lane") if count > 1 else None
+
+    @property
+    def at_once(self) -> int:
+        """How many items `ordered` has asked for and not handed out, at most."""
+        return 1 if self._threads is None else _AHEAD * self.count + 1
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,7 @@ from tests.projects import Project, postgresql_project, sqlite_project
 from tests.servers.postgresql import Cluster
 
 State = tuple[tuple[str, ...], Described]
-CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "renameat2", "link", "unlink", "mkdir", "rmdir")
+CALLS = ("write", "pwrite64", "fsync", "syncfs", "fdatasync", "rename", "renameat2", "link", "unlink", "mkdir", "rmdir")
 
 
 def sqlite_content(path: Path) -> tuple[str, ...]:

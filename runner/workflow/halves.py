@@ -15,6 +15,7 @@ from runner.durable import make_private_folder
 from runner.errors import Finding, IntegrityError, RecoveryNeeded, RunnerError, SeveralFailed, StepFailed
 from runner.events import Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.journal import Journal, Step
+from runner.lanes import lanes_for
 from runner.media.restoration import MediaRestoration
 from runner.messages import Message, msg
 from runner.model.marks import PostgresqlMarks, Side, SqliteMarks
@@ -62,7 +63,8 @@ class Halves:
             self._check_same(database)
             self._database = self._held.enter_context(database)
         if wants_media and self._profile.media is not None:
-            self._media = MediaRestoration(self._profile.media.root, names, self._journal.media)
+            lanes = lanes_for(self._profile.jobs)
+            self._media = MediaRestoration(self._profile.media.root, names, self._journal.media, lanes=lanes)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,7 +13,7 @@ from runner.archive.members import Located
 from runner.archive.reader import ArchiveReader
 from runner.databases.base import DumpFile, DumpFolder, DumpScript
 from runner.errors import ArchiveDamaged
-from runner.media.staging import Incoming
+from runner.media.entries import Incoming
 from runner.messages import msg
 from runner.model.manifest import MEDIA_PREFIX, InventoryEntry, PostgresqlRecord
 from runner.workflow.archives import Opened
@@ -88,7 +88,7 @@ def unpack_database(
 def incoming_media(opened: Opened, skip: frozenset[str] = frozenset()) -> Iterator[Incoming]:
     """Every media entry, for staging, less the members in `skip`. Raises ArchiveDamaged, DestinationFailed.
 
-    Contents are read when they are asked for, one at a time. An archive of ours hands over its hashes, and whoever
+    Contents are read when they are asked for, in any thread. An archive of ours hands over its hashes, and whoever
     writes the content must compare them, as `TreeWriter` does: it is not hashed here a second time.
     """
     if opened.legacy is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.lanes import MOST, Lanes, lanes_for, usable_cores
+from runner.lanes import MOST, Lanes, Stop, Stopped, lanes_for, usable_cores
 
 BOTH_WAYS = pytest.mark.parametrize("count", [1, 3])
 
@@ -64,3 +64,21 @@ def test_several_threads_work_at_once() -> None:
     together = threading.Barrier(2, timeout=60)
     with Lanes(2) as lanes:
         assert len(list(lanes.ordered(lambda _number: together.wait(), range(4)))) == 4
+
+
+def test_a_stop_ends_what_is_waited_for_and_all_below_it() -> None:
+    above = Stop()
+    stop = Stop(above)
+    stop.check()
+    ended = threading.Event()
+    with stop.ending(ended.set):
+        stop.set()
+        assert ended.is_set()
+        assert not above.is_set
+    with pytest.raises(Stopped):
+        stop.check()
+    with pytest.raises(Stopped), stop.ending(ended.set):
+        raise AssertionError
+    other = Stop(above)
+    above.set()
+    assert other.is_set
