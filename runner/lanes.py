@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
+from runner.errors import Interrupted
+
 MOST = 8
 """What `auto` stops at: beyond it the disk is the limit, and a backup is a guest on its machine."""
 
@@ -67,15 +69,29 @@ class Stop:
 
     @contextmanager
     def ending(self, ending: Callable[[], object]) -> Iterator[None]:
-        """Inside, `set` calls `ending` in its own thread, which must not fail. Raises Stopped when it is set before."""
+        """Inside, `set` calls `ending` in its own thread, which must not fail. Raises Stopped when it is set before.
+
+        What then fails in the block is told as Stopped, too; an interruption stays one.
+        """
+        called = False
+
+        def end() -> None:
+            nonlocal called
+            called = True
+            ending()
+
         with self._lock:
-            self._endings.append(ending)
+            self._endings.append(end)
         try:
             self.check()
             yield
+        except Exception as error:
+            if called and not isinstance(error, Interrupted):
+                raise Stopped from None
+            raise
         finally:
             with self._lock:
-                self._endings.remove(ending)
+                self._endings.remove(end)
 
 
 class Lanes:

@@ -64,12 +64,15 @@ def unpack_database(
     file: Path,
     skip: frozenset[str] = frozenset(),
     advance: Advance = lambda _bytes: None,
+    *,
+    lanes: int = 1,
 ) -> Unpacked | None:
     """The dump, for staging; None for an archive without a database.
 
-    A dump in directory format is unpacked into a new folder in `folder`, a SQLite copy becomes `file`; a script is
-    streamed while it is read, as raw bytes (those of a legacy one may be UTF-16). `skip` names damaged members that are
-    left out. Raises ArchiveDamaged, WorkspaceFailed, DestinationFailed; after an error a part may be left.
+    A dump in directory format is unpacked into a new folder in `folder` by `lanes` threads, a SQLite copy becomes
+    `file`; a script is streamed while it is read, as raw bytes (those of a legacy one may be UTF-16). `skip` names
+    damaged members that are left out. Raises ArchiveDamaged, WorkspaceFailed, DestinationFailed; after an error a part
+    may be left.
     """
     if opened.reader is None:
         return _unpack_legacy_database(opened, file, advance)
@@ -80,7 +83,7 @@ def unpack_database(
         return DumpScript(record.dump, _read(opened, partial(dump_stream, reader)))
     with reading(opened.location):
         if isinstance(record, PostgresqlRecord):
-            return DumpFolder(unpack_dump(reader, folder, skip, advance))
+            return DumpFolder(unpack_dump(reader, folder, skip, advance, lanes=lanes))
         unpack_file(reader, file, advance)
     return DumpFile(file)
 
