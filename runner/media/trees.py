@@ -65,23 +65,33 @@ def below(folder: Path, failed: Callable[[OSError], object] | None = None) -> It
     waiting = [folder]
     while waiting:
         inside = []
-        for path, is_folder in _listed(waiting.pop(), failed):
+        above = waiting.pop()
+        names, folders = _listed(above, failed)
+        for name in names:
+            path = above / name
             yield path
-            if is_folder:
+            if name in folders:
                 inside.append(path)
         waiting.extend(reversed(inside))
 
 
-def _listed(folder: Path, failed: Callable[[OSError], object] | None) -> list[tuple[Path, bool]]:
+def _listed(folder: Path, failed: Callable[[OSError], object] | None) -> tuple[list[str], frozenset[str]]:
+    """Names, sorted, and which of them are of folders. No paths: a folder may hold a million files."""
+    names: list[str] = []
+    folders: list[str] = []
     try:
         with os.scandir(folder) as entries:
-            found = [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in entries]
+            for entry in entries:
+                names.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
     except OSError as error:
         if failed is None:
             raise
         failed(error)
-        return []
-    return sorted(found)
+        return [], frozenset()
+    names.sort()
+    return names, frozenset(folders)
 
 
 def copy_tree(source: Path, target: Path, advance: Callable[[int], object], stop: Stop | None = None) -> None:
