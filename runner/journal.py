@@ -5,6 +5,7 @@ short announced a step that was never taken, so it is passed over. The journal h
 secret and never a judgement: what really happened is looked up in the database and in the file system.
 """
 
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -70,7 +71,10 @@ class _Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Journal:
-    """One restore's journal. `database` and `media` are the newest marks, None before the first ones."""
+    """One restore's journal. `database` and `media` are the newest marks, None before the first ones.
+
+    Several threads may note at once.
+    """
 
     def __init__(self, path: Path, begin: Begin) -> None:
         """Not on the disk before `open`. For one that is there already, use `read`."""
@@ -79,6 +83,7 @@ class Journal:
         self.database: DatabaseMarks | None = None
         self.media: MediaMarks | None = None
         self._steps: set[Step] = {Step.BEGIN}
+        self._writing = threading.Lock()
 
     @classmethod
     def start(cls, path: Path, begin: Begin) -> "Journal":
@@ -171,8 +176,9 @@ class Journal:
             flush_folder(self._path.parent)
 
     def _write(self, line: _Line) -> None:
-        self._append(line)
-        self._take(line)
+        with self._writing:
+            self._append(line)
+            self._take(line)
 
     def _append(self, line: _Line) -> None:
         append_line(self._path, msgspec.json.encode(line))

@@ -8,8 +8,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeVar
+
+from runner.errors import Interrupted
 
 MOST = 8
 """What `auto` stops at: beyond it the disk is the limit, and a backup is a guest on its machine."""
@@ -32,6 +35,65 @@ def lanes_for(jobs: int | None) -> int:
     return min(usable_cores(), MOST) if jobs is None else jobs
 
 
+class Stopped(Exception):
+    """This work was told to end, because what it was for has failed elsewhere."""
+
+
+class Stop:
+    """Tells work in other threads to end: it checks now and then, or says how what it waits for can be ended.
+
+    `above` stops this one, too.
+    """
+
+    def __init__(self, above: "Stop | None" = None) -> None:
+        self._above = above
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._endings: list[Callable[[], object]] = []
+
+    @property
+    def is_set(self) -> bool:
+        return self._event.is_set() or (self._above is not None and self._above.is_set)
+
+    def set(self) -> None:
+        """May be called again, for what had just begun the last time."""
+        self._event.set()
+        with self._lock:
+            for ending in self._endings:
+                ending()
+
+    def check(self) -> None:
+        """Raises Stopped once it is set."""
+        if self.is_set:
+            raise Stopped
+
+    @contextmanager
+    def ending(self, ending: Callable[[], object]) -> Iterator[None]:
+        """Inside, `set` calls `ending` in its own thread, which must not fail. Raises Stopped when it is set before.
+
+        What then fails in the block is told as Stopped, too; an interruption stays one.
+        """
+        called = False
+
+        def end() -> None:
+            nonlocal called
+            called = True
+            ending()
+
+        with self._lock:
+            self._endings.append(end)
+        try:
+            self.check()
+            yield
+        except Exception as error:
+            if called and not isinstance(error, Interrupted):
+                raise Stopped from None
+            raise
+        finally:
+            with self._lock:
+                self._endings.remove(end)
+
+
 class Lanes:
     """`count` threads. Use as a context manager; what has begun is waited for at its end, the rest is dropped."""
 
@@ -39,6 +101,11 @@ class Lanes:
         self.count = count
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="lane") if count > 1 else None
         self._side = ThreadPoolExecutor(1, thread_name_prefix="side") if count > 1 else None
+
+    @property
+    def at_once(self) -> int:
+        """How many items `ordered` has asked for and not handed out, at most."""
+        return 1 if self._threads is None else _AHEAD * self.count + 1
 
     def __enter__(self) -> Self:
         return self
@@ -77,52 +144,6 @@ class Lanes:
         finally:
             for each in waiting:
                 each.cancel()
-
-
-class Stopped(Exception):
-    """The work beside was told to stop. Never leaves this module."""
-
-
-class Beside(Generic[Result]):
-    """One piece of work in a thread beside the caller's. Use as a context manager: nothing of it runs afterwards.
-
-    `work` is given `still_wanted`, which it calls often; that raises where the caller has given up.
-    """
-
-    def __init__(self, work: Callable[[Callable[[], None]], Result]) -> None:
-        self._work = work
-        self._stop = threading.Event()
-        self._done: Future[Result] = Future()
-        self._thread = threading.Thread(target=self._run, name="beside", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def check(self) -> None:
-        """Raises what the work has raised, if it has."""
-        if self._done.done():
-            self._done.result()
-
-    def result(self) -> Result:
-        """Wait for it. Raises what it raised."""
-        return self._done.result()
-
-    def _run(self) -> None:
-        try:
-            self._done.set_result(self._work(self._still_wanted))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
-            self._done.set_exception(error)
-
-    def _still_wanted(self) -> None:
-        if self._stop.is_set():
-            raise Stopped
 
 
 def _nothing() -> None:

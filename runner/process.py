@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -29,18 +29,26 @@ _TAIL_BYTES = 1 << 18
 
 Environment = Mapping[str, "str | Secret"]
 
+Ending = Callable[[Callable[[], object]], AbstractContextManager[None]]
+"""Told how a program can be ended from another thread, as long as its block lasts (`runner.lanes.Stop.ending`)."""
+
+
+def _never(_end: Callable[[], object]) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
 
 def run(
     arguments: Sequence[str],
     environment: Environment | None = None,
     *,
     told: Callable[[str], object] | None = None,
+    ending: Ending = _never,
 ) -> bytes:
     """Run a program to its end and return its stdout. Raises ToolMissing or ToolFailed.
 
     `told` gets what a program that ended well said on stderr, if it said anything: most often a warning.
     """
-    with _started(arguments, environment or {}) as child:
+    with _started(arguments, environment or {}) as child, ending(child.terminate):
         output = child.stdout.read()
         child.wait()
         words = child.last_words()
@@ -49,9 +57,11 @@ def run(
         return output
 
 
-def stream(arguments: Sequence[str], environment: Environment | None = None) -> Iterator[bytes]:
+def stream(
+    arguments: Sequence[str], environment: Environment | None = None, *, ending: Ending = _never
+) -> Iterator[bytes]:
     """Run a program and yield its stdout in chunks; raises ToolFailed at the end when it ended badly."""
-    with _started(arguments, environment or {}) as child:
+    with _started(arguments, environment or {}) as child, ending(child.terminate):
         while chunk := child.stdout.read(_CHUNK_BYTES):
             yield chunk
         child.wait()
@@ -180,6 +190,11 @@ class Child:
                     stderr=self.last_words() or "it said nothing",
                 )
             )
+
+    def terminate(self) -> None:
+        """Ask the program to end, from any thread."""
+        with contextlib.suppress(OSError):
+            self._process.terminate()
 
     def stop(self) -> None:
         """End the program if it still runs: politely, then surely."""

@@ -18,7 +18,7 @@ from tests.projects import Project, postgresql_project, sqlite_project
 from tests.servers.postgresql import Cluster
 
 State = tuple[tuple[str, ...], Described]
-CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "renameat2", "link", "unlink", "mkdir", "rmdir")
+CALLS = ("write", "pwrite64", "fsync", "syncfs", "fdatasync", "rename", "renameat2", "link", "unlink", "mkdir", "rmdir")
 
 
 def sqlite_content(path: Path) -> tuple[str, ...]:
@@ -104,9 +104,14 @@ INSERT INTO newer_migration VALUES (1);
 """
 
 
-def postgresql_scene(folder: Path, cluster: Cluster, name: str, *, extra: str = "") -> PostgresqlScene:
-    """Rows, a table and files changed since the archive was made. The database must be there, and is empty."""
-    cluster.sql(name, SCHOOL)
+def postgresql_scene(
+    folder: Path, cluster: Cluster, name: str, *, extra: str = "", statements: str = ""
+) -> PostgresqlScene:
+    """Rows, a table and files changed since the archive was made. The database must be there, and is empty.
+
+    `extra` goes into the profile, `statements` are run before the backup.
+    """
+    cluster.sql(name, SCHOOL + statements)
     project = postgresql_project(folder / "project", cluster, name, extra=extra)
     project.apply()
     new = (postgresql_content(cluster, name), described(project.media))
@@ -186,11 +191,13 @@ def assert_whole_after_recovery(scene: Scene, where: str, told: str = "") -> str
 
 
 @contextmanager
-def fresh_postgresql_scene(folder: Path, cluster: Cluster, *, extra: str = "") -> Iterator[PostgresqlScene]:
+def fresh_postgresql_scene(
+    folder: Path, cluster: Cluster, *, extra: str = "", statements: str = ""
+) -> Iterator[PostgresqlScene]:
     """A scene over a database of its own; whatever it leaves on the server goes with it."""
     name = cluster.create_database(f"school_{secrets.token_hex(4)}", encoding="UTF8")
     try:
-        yield postgresql_scene(folder, cluster, name, extra=extra)
+        yield postgresql_scene(folder, cluster, name, extra=extra, statements=statements)
     finally:
         cluster.start()
         cluster.drop_database(name)

@@ -14,6 +14,7 @@ from runner.archive.members import Located
 from runner.archive.reader import ArchiveReader
 from runner.durable import create_private, flush_file, flush_folder
 from runner.errors import ArchiveDamaged, WorkspaceFailed
+from runner.lanes import Lanes
 from runner.messages import msg
 from runner.model.manifest import INVENTORY_NAME, RESTORE_NAME, PostgresqlRecord
 
@@ -58,12 +59,19 @@ def dump_members(reader: ArchiveReader) -> tuple[Located, ...]:
 
 
 def unpack_dump(
-    reader: ArchiveReader, folder: Path, skip: frozenset[str] = frozenset(), advance: Advance = lambda _bytes: None
+    reader: ArchiveReader,
+    folder: Path,
+    skip: frozenset[str] = frozenset(),
+    advance: Advance = lambda _bytes: None,
+    *,
+    lanes: int = 1,
 ) -> Path:
     """Unpack a PostgreSQL dump in directory format into a new folder in `folder`, less the members in `skip`.
 
-    Files lie as pg_dump made them (data files possibly `.gz`), mode 0600, flushed. `advance` is told of bytes written.
-    After an error a part of it is left, for the caller who owns `folder`. Raises ArchiveDamaged, WorkspaceFailed.
+    Files lie as pg_dump made them (data files possibly `.gz`), mode 0600. They are not flushed: it is a copy of what
+    the archive holds, for one load, and after a crash nobody looks at it again. `advance` is told of bytes written, in
+    any of the `lanes` threads. After an error a part of it is left, for the caller who owns `folder`. Raises
+    ArchiveDamaged (of the first member that is, in their order), WorkspaceFailed.
     """
     members = dump_members(reader)
     record = reader.manifest.database
@@ -71,13 +79,14 @@ def unpack_dump(
     target = folder / record.dump
     with _writing(target):
         target.mkdir(mode=0o700)
-    for each in members:
-        if each.member.name not in skip:
-            name = each.member.name.removeprefix(f"{record.dump}/")
-            _write_file(target / name, reader.content(each.member, each.position), advance)
-    with _writing(target):
-        flush_folder(target)
-        flush_folder(folder)
+
+    def write(each: Located) -> None:
+        name = each.member.name.removeprefix(f"{record.dump}/")
+        _write_file(target / name, reader.content(each.member, each.position), advance, flush=False)
+
+    with Lanes(lanes) as threads:
+        for _ in threads.ordered(write, (each for each in members if each.member.name not in skip)):
+            pass
     return target
 
 
@@ -97,12 +106,12 @@ def dump_stream(reader: ArchiveReader) -> Iterator[bytes]:
 
 def write_new_file(path: Path, chunks: Iterable[bytes], advance: Advance = lambda _bytes: None) -> None:
     """Write `path`, which must not be there: mode 0600, flushed with its name. Raises WorkspaceFailed."""
-    _write_file(path, chunks, advance)
+    _write_file(path, chunks, advance, flush=True)
     with _writing(path):
         flush_folder(path.parent)
 
 
-def _write_file(path: Path, chunks: Iterable[bytes], advance: Advance) -> None:
+def _write_file(path: Path, chunks: Iterable[bytes], advance: Advance, *, flush: bool) -> None:
     # What reading raises passes through as it is: only the writing is guarded.
     with _writing(path):
         file = create_private(path)
@@ -112,7 +121,9 @@ def _write_file(path: Path, chunks: Iterable[bytes], advance: Advance) -> None:
                 file.write(chunk)
             advance(len(chunk))
         with _writing(path):
-            flush_file(file)
+            file.flush()
+            if flush:
+                flush_file(file)
     finally:
         with _writing(path):
             file.close()

@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import BinaryIO
 
 from runner.archive.names import is_safe_member
+from runner.archive.positions import reading_at
 from runner.messages import Message, msg
 
 _MAX_DIRECTORY = 32 << 20  # 300,000 files with names of 60 characters; `zipfile` takes ten times that in memory
@@ -121,7 +122,10 @@ def faults(file: BinaryIO, directory: Directory) -> dict[int, Message]:
 
 
 def content(file: BinaryIO, member: ZipMember) -> Iterator[bytes]:
-    """The content, never more than `size` bytes. Raises ContentBroken, at the end if size or CRC-32 differ; OSError."""
+    """The content, never more than `size` bytes, while others read from `file` too.
+
+    Raises ContentBroken, at the end if size or CRC-32 differ; OSError.
+    """
     start = _content_start(file, member)
     raw = _raw(file, start, member.size_stored)
     crc, size = 0, 0
@@ -201,14 +205,14 @@ def _content_start(file: BinaryIO, member: ZipMember) -> int:
     """Where the content starts, from a local header that agrees with the directory. Raises ContentBroken."""
     if not 0 <= member.offset <= _MAX_OFFSET:
         raise ContentBroken
-    file.seek(member.offset)
-    fixed = file.read(_LOCAL.size)
+    read_at = reading_at(file)
+    fixed = read_at(member.offset, _LOCAL.size)
     if len(fixed) < _LOCAL.size:
         raise ContentBroken
     signature, _, flags, method, _, _, crc, size_stored, size, name_length, extra_length = _LOCAL.unpack(fixed)
     expected = member.whole_name.encode("utf-8" if member.flags & _UTF8_NAMES else "cp437", "replace")
     agrees = (signature, method, flags & _ENCRYPTED) == (b"PK\3\4", member.method, 0)
-    if not agrees or file.read(name_length) != expected:
+    if not agrees or read_at(member.offset + _LOCAL.size, name_length) != expected:
         raise ContentBroken
     if not flags & _SIZES_FOLLOW:
         # 0xFFFFFFFF: the size stands in a zip64 extra field, which `size` and CRC-32 of what is read stand in for.
@@ -227,10 +231,9 @@ def _folders_of(name: str) -> Iterator[str]:
 
 
 def _raw(file: BinaryIO, position: int, length: int) -> Iterator[bytes]:
-    end = position + length
+    read_at, end = reading_at(file), position + length
     while position < end:
-        file.seek(position)
-        chunk = file.read(min(_CHUNK_BYTES, end - position))
+        chunk = read_at(position, min(_CHUNK_BYTES, end - position))
         if not chunk:
             raise ContentBroken
         position += len(chunk)

@@ -7,12 +7,9 @@ derived and compared. The reader shares no state with the writer and never extra
 
 import hashlib
 import io
-import os
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -23,6 +20,7 @@ from runner.archive.layout import Ending
 from runner.archive.manifest import MAX_MANIFEST_BYTES, decode_manifest
 from runner.archive.members import MANIFEST_MODE, Located, StoredMember, stored_member
 from runner.archive.names import is_safe_member
+from runner.archive.positions import reading_at
 from runner.errors import ArchiveDamaged
 from runner.messages import msg
 from runner.model.manifest import INVENTORY_NAME, MANIFEST_NAME, MEDIA_PREFIX, InventoryEntry, Manifest, Member
@@ -46,7 +44,7 @@ class ArchiveReader:
     def __init__(self, file: BinaryIO, name: str) -> None:
         """Raises NotAnArchive, ArchiveDamaged, or Refused for a newer format."""
         self._file = file
-        self._read_at = _reading_at(file)
+        self._read_at = reading_at(file)
         self.name = name
         self.size_bytes = file.seek(0, io.SEEK_END)
         self.ending = self._read_ending()
@@ -273,33 +271,6 @@ class ArchiveReader:
 
     def _contradictory(self) -> ArchiveDamaged:
         return ArchiveDamaged(msg("the manifest's list of members contradicts itself"), where=self.name)
-
-
-def _reading_at(file: BinaryIO) -> Callable[[int, int], bytes]:
-    """How to read at a position, from several threads at once.
-
-    A file of the system is asked without moving its position; any other is moved, by one thread at a time.
-    """
-    try:
-        descriptor = file.fileno()
-    except OSError:
-        descriptor = -1
-    if descriptor >= 0 and hasattr(os, "pread"):
-        return partial(_read_file_at, descriptor)
-    return partial(_read_stream_at, file, threading.Lock())
-
-
-def _read_file_at(descriptor: int, position: int, length: int) -> bytes:
-    chunk = os.pread(descriptor, length, position)
-    while chunk and len(chunk) < length and (more := os.pread(descriptor, length - len(chunk), position + len(chunk))):
-        chunk += more
-    return chunk
-
-
-def _read_stream_at(file: BinaryIO, lock: threading.Lock, position: int, length: int) -> bytes:
-    with lock:
-        file.seek(position)
-        return file.read(length)
 
 
 class _RawMember(io.RawIOBase):

@@ -195,6 +195,13 @@ class Restoration(Protocol):
         """Load the dump beside the live database."""
         ...
 
+    def stop(self) -> None:
+        """End what `stage` or `compare` does in another thread, which soon raises Stopped there. May be called again.
+
+        From then on both raise it.
+        """
+        ...
+
     def findings(self) -> tuple[Finding, ...]:
         """What a person should know of the staged database, though nothing of it is wrong; complete after `stage`."""
         ...

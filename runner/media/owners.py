@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import sys
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,11 +41,13 @@ class Attributes:
 class Owners:
     """Applies `Attributes` and counts what could not be given. `model` is the folder that is being replaced.
 
-    What has no owner gets the model's when we are root, what has no mode gets one like the model's.
+    What has no owner gets the model's when we are root, what has no mode gets one like the model's. Any thread may
+    give.
     """
 
     def __init__(self, model: os.stat_result | None) -> None:
         self.refused = 0
+        self._counting = threading.Lock()
         self._is_root = sys.platform != "win32" and os.geteuid() == 0
         self._model = model
         self.folder_mode = 0o755 if model is None else stat.S_IMODE(model.st_mode)
@@ -95,7 +98,8 @@ class Owners:
         gid = _UNCHANGED if gid == found.st_gid else gid
         if (uid, gid) == (_UNCHANGED, _UNCHANGED) or self._chown(place, uid, gid, descriptor):
             return True
-        self.refused += 1
+        with self._counting:
+            self.refused += 1
         if uid != _UNCHANGED != gid:
             # The group alone: a user may give a file to any group that the user belongs to.
             self._chown(place, _UNCHANGED, gid, descriptor)

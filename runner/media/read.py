@@ -87,6 +87,10 @@ class FileReading:
     ) -> None:
         self._file.close()
 
+    @property
+    def descriptor(self) -> int:
+        return self._file.fileno()
+
     def chunks(self) -> Iterator[bytes]:
         """The content in chunks of 1 MiB (the last one shorter). Raises ReadFailed."""
         remaining = self.status.st_size

@@ -5,26 +5,29 @@ Nothing here knows of archives or databases. Every step can be taken up by anoth
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from runner.durable import flush_folder, make_private_folder, same_file_system
 from runner.errors import Finding, SourceMissing, StepFailed
+from runner.lanes import Stop
 from runner.media.beneath import is_real_folder
 from runner.media.by_entries import EntriesSwap
 from runner.media.by_rename import RenameSwap
 from runner.media.carry import carry, carry_back, making_at
+from runner.media.entries import Incoming, Staged
 from runner.media.exchange import Exchange, exchange_folders, move_alone, moved, rename_alone
 from runner.media.failures import mapped
 from runner.media.owners import Owners
+from runner.media.preflight import MediaPreflight, inspect_site
+from runner.media.removal import doom, doomed
 from runner.media.select import Selection
 from runner.media.sides import Swap, in_the_way, inode_of, not_found
 from runner.media.site import LiveMedia, Site, Way
-from runner.media.staging import Incoming, Staged, TreeWriter
-from runner.media.traits import FileSystemTraits, probe_traits, unholdable, usual_traits
-from runner.media.trees import copy_tree, count, first_difference, remove_tree, unchanged_time
+from runner.media.staging import TreeWriter
+from runner.media.traits import FileSystemTraits, probe_traits
+from runner.media.trees import copy_tree, count, first_difference, remove_tree
 from runner.messages import msg, printable
 from runner.model.marks import MediaMarks, RunNames, Side
 
@@ -32,14 +35,6 @@ MediaNote = Callable[[MediaMarks], None]
 """Writes marks down durably; returns when they are on the disk. Called before the step that they are about."""
 
 Advance = Callable[[int], object]
-
-
-@dataclass(slots=True)
-class MediaPreflight:
-    """Everything that speaks against a restore (`errors`, each with a hint) or that a person should know."""
-
-    errors: list[Finding] = field(default_factory=list)
-    warnings: list[Finding] = field(default_factory=list)
 
 
 class MediaRestoration:
@@ -58,11 +53,15 @@ class MediaRestoration:
         *,
         exchange: Exchange = exchange_folders,
         traits: Callable[[Path], FileSystemTraits] = probe_traits,
+        lanes: int = 1,
     ) -> None:
+        """`lanes`: how many threads may write at once."""
         self._site = Site(root, names)
         self._marks = marks
         self._exchange = exchange
         self._traits = traits
+        self._lanes = lanes
+        self._stop = Stop()
         self.not_removed: Finding | None = None
         """Why the replaced tree, of which nobody needs the original any more, is still there."""
 
@@ -99,32 +98,26 @@ class MediaRestoration:
 
     def preflight(self, paths: Iterable[bytes], size_bytes: int) -> MediaPreflight:
         """All that can be known to fail. `paths` are all that comes back; `size_bytes` is what it takes."""
-        found = MediaPreflight()
         with mapped(self._site.given):
-            found.errors += self._site.obstacles()
-            if found.errors:
-                return found
-            if not self._site.root.parent.is_dir():
-                text = msg("the folder above the media root is not there and will be made")
-                hint = msg("check that the disk it belongs on is mounted")
-                found.warnings.append(Finding("media.parent", text, printable(str(self._site.root)), hint))
-            coming = [path for path in paths if path]
-            found.errors += unholdable(coming, self._longest_root(), self._probed())
-            found.errors += self._site.room(size_bytes, len(coming))
-        return found
+            return inspect_site(self._site, paths, size_bytes, self._traits)
+
+    def stop(self) -> None:
+        """End what `stage` or `adopt` does in another thread, which raises Stopped there. May be called again."""
+        self._stop.set()
 
     def stage(self, entries: Iterable[Incoming], note: MediaNote, advance: Advance) -> Staged:
         """Write the new tree beside the live one; everything compared with what was recorded, and on the disk.
 
-        Raises IntegrityError naming the entry that is unsafe or not what was recorded; `discard` then cleans up.
+        Raises IntegrityError naming the first entry that is unsafe or not what was recorded, Stopped; `discard` then
+        cleans up.
         """
         with mapped(self._site.root):
             self._make_place(note)
             staged = Path(self.marks.staged)
             live = self._site.root.stat() if self.marks.live_inode is not None else None
-            with TreeWriter(staged, self._site.root, Owners(live), advance) as writer:
-                for entry in entries:
-                    writer.add(entry)
+            lanes, stop = self._lanes, self._stop
+            with TreeWriter(staged, self._site.root, Owners(live), advance, lanes=lanes, stop=stop) as writer:
+                writer.fill(entries)
                 done = writer.finish()
             self._finish_staging()
         return done
@@ -142,7 +135,7 @@ class MediaRestoration:
             staged = Path(self.marks.staged)
             if self.marks.origin is None or not moved(folder, staged):
                 self._take(note, staged_inode=None, origin=None)
-                copy_tree(folder, staged, advance)
+                copy_tree(folder, staged, advance, self._stop)
                 self._take(note, staged_inode=inode_of(staged))
             self._finish_staging()
 
@@ -282,20 +275,6 @@ class MediaRestoration:
             flush_folder(staged.parent)
             self._take(note, staged_inode=inode_of(staged))
 
-    def _longest_root(self) -> Path:
-        """The longer of the root and the folder in which its successor is made."""
-        return Path(self._site.marks(self._site.way()).staged)
-
-    def _probed(self) -> FileSystemTraits:
-        with unchanged_time(self._site.probe().parent):
-            try:
-                remove_tree(self._site.probe())
-                return self._traits(self._site.probe())
-            except PermissionError:
-                return usual_traits()
-            finally:  # also when a signal came as it was made
-                remove_tree(self._site.probe())
-
     def _make_above(self, way: Way) -> None:
         staged = Path(self.marks.staged)
         if way == "entries":
@@ -339,25 +318,17 @@ class MediaRestoration:
     def _remove_replaced(self, old: Path) -> None:
         """Nobody needs the original any more; that it stays is no failure of the restore."""
         try:
-            self._doom(old)
+            doom(old)
         except OSError as error:
             self._stays(error, old)
 
     def _stays(self, error: OSError, old: Path) -> None:
-        left = next((path for path in (_doomed(old), old) if os.path.lexists(path)), old)
+        left = next((path for path in (doomed(old), old) if os.path.lexists(path)), old)
         if self.marks.way == "entries":
             left = old.parent  # in the live root, with what belongs to it
         reason = error.strerror or str(error)
         text = msg("it cannot be removed: {reason}", reason=reason)
         self.not_removed = Finding(StepFailed.code, text, printable(str(left)))
-
-    def _doom(self, folder: Path) -> None:
-        """Rename before the removal: what is half removed must not be taken for a whole tree."""
-        doomed = _doomed(folder)
-        remove_tree(doomed)
-        rename_alone(folder, doomed)
-        flush_folder(folder.parent)
-        remove_tree(doomed)
 
     def _clear(self, note: MediaNote) -> None:
         """The replaced tree has gone for good: remove what only the way back needed."""
@@ -367,7 +338,7 @@ class MediaRestoration:
             swap = self._swap()
             try:
                 for name in (self.marks.staged, self.marks.replaced):
-                    remove_tree(_doomed(Path(name)))
+                    remove_tree(doomed(Path(name)))
                 self._forget_carried(swap)
                 swap.clear()
             except OSError as error:
@@ -393,7 +364,3 @@ class MediaRestoration:
         move_alone(staged, origin)
         flush_folder(origin.parent)
         flush_folder(staged.parent)
-
-
-def _doomed(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.gone")

@@ -1,24 +1,27 @@
 """Writes a tree of files, folders and links beneath one folder, from entries that nobody vouches for.
 
 Nothing is ever written outside that folder, whatever an entry is called: every parent is a real folder of this tree,
-links are made last, and no name is used twice. Knows nothing of archives, of swaps, or of what the tree replaces.
+links are made last, and no name is used twice. All of that one thread does, in the order of the entries; what it made
+is filled by several. Knows nothing of archives, of swaps, or of what the tree replaces.
 """
 
 import errno
 import hashlib
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-from runner.errors import Finding, Refused
+from runner.errors import Interrupted, RunnerError
+from runner.lanes import Lanes, Stop
 from runner.media.beneath import Beneath, Parts, Place
-from runner.media.failures import altered, name_refused, unsafe
-from runner.media.flushes import Flushes
+from runner.media.contents import Contents, NewFile, named
+from runner.media.entries import Incoming, Staged
+from runner.media.failures import altered, unsafe
+from runner.media.flushes import flushes_below
 from runner.media.links import leads_out
 from runner.media.owners import Attributes, Owners
 from runner.messages import msg, printable
@@ -26,64 +29,42 @@ from runner.messages import msg, printable
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
-_BLOCK = 1 << 16
-_ZEROS = bytes(_BLOCK)
+_OPEN_AT_ONCE = 128
+"""Files that are made and not yet filled, at most; systems with small limits let a process open 256."""
+_BATCH_BYTES = 4 << 20
 _LONGEST_PATH = 4095 if os.name != "nt" else 32767
 _WINDOWS = os.name == "nt"
 _FORBIDDEN_ON_WINDOWS = frozenset(b'\\:<>"|?*')
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One entry that comes back. `raw` is its path below the root with `/` between the parts; empty: the root itself.
-
-    `name` is how messages call it. `chunks` gives a file's content and is asked once. `sha256` is of the content, for
-    a link of its target; None: nobody recorded one.
-    """
-
-    raw: bytes
-    kind: Literal["file", "directory", "link"]
-    name: str
-    mode: int | None = None
-    mtime_ns: int | None = None
-    uid: int | None = None
-    gid: int | None = None
-    owner: str | None = None
-    group: str | None = None
-    target: bytes | None = None
-    size: int = 0
-    sha256: str | None = None
-    chunks: Callable[[], Iterator[bytes]] = field(default=lambda: iter(()))
-
-    @property
-    def attributes(self) -> Attributes:
-        return Attributes(self.mode, self.mtime_ns, self.uid, self.gid, self.owner, self.group)
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """What a staged tree holds, the root not counted, and what a person should know of it."""
-
-    files: int = 0
-    directories: int = 0
-    links: int = 0
-    bytes: int = 0
-    findings: tuple[Finding, ...] = ()
-
-
 class TreeWriter:
-    """Fills an empty `folder` that will stand at `root` one day. Use as a context manager, `add`, then `finish`.
+    """Fills an empty `folder` that will stand at `root` one day. Use as a context manager, `fill`, then `finish`.
 
     Raises IntegrityError for an entry that is unsafe or not what was recorded, Refused for a name that this file
-    system cannot hold, OSError for the rest. `owners` tell what an entry without a mode or an owner gets.
+    system cannot hold, OSError for the rest, Stopped once `stop` is set. `owners` tell what an entry without a mode or
+    an owner gets. `lanes` threads fill the files; with one of them everything is done in the caller's.
     """
 
-    def __init__(self, folder: Path, root: Path, owners: Owners, advance: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        root: Path,
+        owners: Owners,
+        advance: Callable[[int], object],
+        *,
+        lanes: int = 1,
+        stop: Stop | None = None,
+    ) -> None:
         self._root = root
         self._owners = owners
-        self._advance = advance
+        self._stop = Stop(stop)
         self._beneath = Beneath(folder)
-        self._flushes = Flushes()
+        self._flushes = flushes_below(folder)
+        self._lanes = Lanes(lanes)
+        self._contents = Contents(owners, self._flushes, advance, self._stop)
+        self._most_open = max(1, _OPEN_AT_ONCE // self._lanes.at_once)
+        self._made: deque[Sequence[NewFile]] = deque()
+        self._wrong: Exception | None = None
         self._folders: dict[Parts, Incoming | None] = {(): None}
         self._links: dict[str, Incoming] = {}
         # What is longer could be written step by step, but no application could open it, and nobody remove it.
@@ -97,28 +78,68 @@ class TreeWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._flushes.__exit__(kind, error, trace)
-        self._beneath.__exit__(kind, error, trace)
+        self._stop.set()
+        with ExitStack() as closing:
+            closing.push(self._beneath)
+            closing.push(self._flushes)
+            for files in self._made:
+                for file in files:
+                    closing.callback(file.close)
+            closing.push(self._lanes)
 
-    def add(self, entry: Incoming) -> None:
-        """Write one file or folder; a link is kept for the end. In any order, parents included."""
+    def fill(self, entries: Iterable[Incoming]) -> None:
+        """Write files and folders; links are kept for the end. In any order, parents included.
+
+        Of several entries that are wrong the first one is told, whatever the threads came upon before.
+        """
+        for size_bytes in self._lanes.ordered(self._contents.fill, self._batches(entries)):
+            self._files += len(self._made.popleft())
+            self._bytes += size_bytes
+        if self._wrong is not None:
+            raise self._wrong
+
+    def _batches(self, entries: Iterable[Incoming]) -> Iterator[Sequence[NewFile]]:
+        """The files, made and open. What is wrong with a name waits until those before it are filled."""
+        batch: list[NewFile] = []
+        size_bytes = 0
+        try:
+            for entry in entries:
+                self._stop.check()
+                if (made := self._add(entry)) is None:
+                    continue
+                batch.append(made)
+                size_bytes += entry.size
+                if size_bytes >= _BATCH_BYTES or len(batch) >= self._most_open:
+                    self._made.append(batch)
+                    yield batch
+                    batch, size_bytes = [], 0
+        except (RunnerError, OSError) as error:
+            if isinstance(error, Interrupted):
+                raise
+            self._wrong = error
+        if batch:
+            self._made.append(batch)
+            yield batch
+
+    def _add(self, entry: Incoming) -> NewFile | None:
         parts = checked_parts(entry)
-        with _named(entry.name):
+        with named(entry.name):
             if self._room_for_names < len(entry.raw):
                 raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
             match entry.kind:
                 case "directory":
                     self._add_folder(parts, entry)
                 case "file":
-                    self._add_file(parts, entry)
+                    return self._add_file(parts, entry)
                 case "link":
                     self._add_link(parts, entry)
+        return None
 
     def finish(self) -> Staged:
         """Make the links, give every folder its attributes, and flush. Everything is on the disk afterwards."""
         targets = {path: os.fsdecode(link.target or b"") for path, link in self._links.items()}
         for path, link in self._links.items():
-            with _named(link.name):
+            with named(link.name):
                 self._make_link(path, link, targets)
         for parts in sorted(self._folders, key=len, reverse=True):
             self._finish_folder(parts, self._folders[parts])
@@ -153,45 +174,14 @@ class TreeWriter:
             raise _twice(entry) from None
         self._folders[parts] = None
 
-    def _add_file(self, parts: Parts, entry: Incoming) -> None:
+    def _add_file(self, parts: Parts, entry: Incoming) -> NewFile:
         parent = self._parent(parts, entry)
         name = parent.at(parts[-1])
         try:
             descriptor = os.open(name, _NEW_FILE, _PRIVATE_FILE, dir_fd=parent.descriptor)
         except FileExistsError:
             raise _twice(entry) from None
-        try:
-            self._write(descriptor, entry)
-            if sys.platform != "win32":
-                self._owners.give(descriptor, entry.attributes, self._owners.file_mode)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        if sys.platform == "win32":
-            os.fsync(descriptor)
-            os.close(descriptor)
-            self._owners.give(name, entry.attributes, None)
-        else:
-            self._flushes.add(descriptor)
-        self._files += 1
-        self._bytes += entry.size
-
-    def _write(self, descriptor: int, entry: Incoming) -> None:
-        """At most `size` bytes; long runs of zeros become holes. The content is compared as it passes."""
-        digest = hashlib.sha256()
-        written = 0
-        for chunk in entry.chunks():
-            if written + len(chunk) > entry.size:
-                raise altered(entry.name, msg("it is larger than the {size} bytes recorded", size=entry.size))
-            digest.update(chunk)
-            _write_sparsely(descriptor, chunk)
-            written += len(chunk)
-            self._advance(len(chunk))
-        if written != entry.size:
-            raise altered(entry.name, msg("it has {found} bytes instead of {size}", found=written, size=entry.size))
-        if entry.sha256 is not None and digest.hexdigest() != entry.sha256:
-            raise altered(entry.name, msg("its SHA-256 differs"))
-        os.ftruncate(descriptor, written)
+        return NewFile(entry, descriptor, name)
 
     def _add_link(self, parts: Parts, entry: Incoming) -> None:
         target = entry.target or b""
@@ -227,7 +217,7 @@ class TreeWriter:
     def _finish_folder(self, parts: Parts, entry: Incoming | None) -> None:
         place = self._beneath.folder(parts)
         attributes = Attributes() if entry is None else entry.attributes
-        with _named("" if entry is None else entry.name):
+        with named("" if entry is None else entry.name):
             if place.descriptor is None:
                 self._owners.give(str(place.path), attributes, self._owners.folder_mode)
             else:
@@ -262,41 +252,5 @@ def _is_text(part: bytes) -> bool:
     return min(part) >= 32
 
 
-def _write_sparsely(descriptor: int, chunk: bytes) -> None:
-    """Write, and pass over whole blocks of zeros."""
-    blocks = range(0, len(chunk), _BLOCK)
-    if not any(chunk.startswith(_ZEROS, start) for start in blocks):
-        _write_all(descriptor, chunk)
-        return
-    for start in blocks:
-        if chunk.startswith(_ZEROS, start):
-            os.lseek(descriptor, _BLOCK, os.SEEK_CUR)
-        else:
-            _write_all(descriptor, chunk[start : start + _BLOCK])
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
 def _twice(entry: Incoming) -> Exception:
     return unsafe(entry.name, msg("its name is taken by another entry, or one of its folders is a file"))
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Errors that are the entry's own fault name it."""
-    try:
-        yield
-    except OverflowError:
-        raise unsafe(name, msg("its time or its owner is a number that no system has")) from None
-    except OSError as error:
-        if not name_refused(error):
-            raise
-        raise Refused(
-            msg("this file system cannot hold `{member}`: {reason}", member=printable(name), reason=error.strerror),
-            where=printable(name),
-            hint=msg("restore to another file system, or leave the media out with `--variant db-only`"),
-        ) from None

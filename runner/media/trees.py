@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 import stat
@@ -10,13 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from runner.durable import flush_folder
 from runner.errors import StepFailed
-from runner.media.flushes import Flushes
+from runner.lanes import Stop
+from runner.media.flushes import Flushes, flushes_below
 from runner.media.owners import Attributes, Owners
 from runner.media.read import FileReading, ReadFailed
+from runner.media.sharing import Sharing
 from runner.messages import msg, printable
 
 _OWN_ONLY = 0o700
@@ -61,49 +65,64 @@ def below(folder: Path, failed: Callable[[OSError], object] | None = None) -> It
     waiting = [folder]
     while waiting:
         inside = []
-        for path, is_folder in _listed(waiting.pop(), failed):
+        above = waiting.pop()
+        names, folders = _listed(above, failed)
+        for name in names:
+            path = above / name
             yield path
-            if is_folder:
+            if name in folders:
                 inside.append(path)
         waiting.extend(reversed(inside))
 
 
-def _listed(folder: Path, failed: Callable[[OSError], object] | None) -> list[tuple[Path, bool]]:
+def _listed(folder: Path, failed: Callable[[OSError], object] | None) -> tuple[list[str], frozenset[str]]:
+    """Names, sorted, and which of them are of folders. No paths: a folder may hold a million files."""
+    names: list[str] = []
+    folders: list[str] = []
     try:
         with os.scandir(folder) as entries:
-            found = [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in entries]
+            for entry in entries:
+                names.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
     except OSError as error:
         if failed is None:
             raise
         failed(error)
-        return []
-    return sorted(found)
+        return [], frozenset()
+    names.sort()
+    return names, frozenset(folders)
 
 
-def copy_tree(source: Path, target: Path, advance: Callable[[int], object]) -> None:
+def copy_tree(source: Path, target: Path, advance: Callable[[int], object], stop: Stop | None = None) -> None:
     """Copy `source` to `target`, which is not there yet: content, modes, times, links, owners, extended attributes.
 
-    Flushed, then compared with the source. Raises OSError, StepFailed when something changed meanwhile.
+    Flushed, then compared with the source. Raises OSError, StepFailed when something changed meanwhile, Stopped.
     """
-    owners = Owners(None)
+    owners, stop, sharing = Owners(None), stop or Stop(), Sharing()
     target.mkdir(_OWN_ONLY)
     folders = [(source, target)]
-    with Flushes() as flushes:
+    with flushes_below(target) as flushes:
         for path in below(source):
+            stop.check()
             copy = target / path.relative_to(source)
             found = path.lstat()
             if stat.S_ISDIR(found.st_mode):
                 copy.mkdir(_OWN_ONLY)
                 folders.append((path, copy))
             elif stat.S_ISREG(found.st_mode):
-                _copy_file(path, copy, owners, flushes, advance)
+                with _copied(path, copy, owners, flushes) as (reading, file):
+                    if sharing.share(reading.descriptor, file.fileno()):
+                        advance(reading.status.st_size)
+                    else:
+                        _copy_content(reading, file, advance, stop)
             else:
                 _copy_special(path, copy, found, owners)
         for path, copy in reversed(folders):
             _finish(path, copy, owners, flushes)
         flushes.finish()
     flush_folder(target.parent)
-    if (different := first_difference(source, target)) is not None:
+    if (different := first_difference(source, target, stop)) is not None:
         raise StepFailed(
             msg("the copy differs from the folder that it was made of, which stays where it is"),
             where=printable(str(different)),
@@ -111,9 +130,11 @@ def copy_tree(source: Path, target: Path, advance: Callable[[int], object]) -> N
         )
 
 
-def first_difference(source: Path, copy: Path) -> Path | None:
-    """The first path of `source` that differs in `copy`, or is not there; None when all is equal."""
-    for path in (source, *below(source)):
+def first_difference(source: Path, copy: Path, stop: Stop | None = None) -> Path | None:
+    """The first path of `source` that differs in `copy`, or is not there; None when all is equal. Raises Stopped."""
+    for path in chain((source,), below(source)):
+        if stop is not None:
+            stop.check()
         other = copy / path.relative_to(source)
         if not os.path.lexists(other) or not _equal(path, other):
             return path
@@ -166,17 +187,26 @@ def copy_attributes(source: Path, target: Path, owners: Owners) -> None:
     owners.give(str(target), Attributes.of(source.lstat()), None)
 
 
-def _copy_file(source: Path, target: Path, owners: Owners, flushes: Flushes, advance: Callable[[int], object]) -> None:
+@contextmanager
+def _copied(
+    source: Path, target: Path, owners: Owners, flushes: Flushes
+) -> Iterator[tuple[FileReading, io.BufferedWriter]]:
+    """Inside, the content is copied; all else that the file is follows."""
     try:
         with FileReading(source) as reading, target.open("xb") as file:
-            for chunk in reading.chunks():
-                file.write(chunk)
-                advance(len(chunk))
+            yield reading, file
             file.flush()
             copy_attributes(source, target, owners)
-            flushes.add(os.dup(file.fileno()))
+            flushes.add(os.dup(file.fileno()), reading.status.st_size)
     except ReadFailed as error:
         raise OSError(errno.EIO, error.reason, str(source)) from None
+
+
+def _copy_content(reading: FileReading, file: io.BufferedWriter, advance: Callable[[int], object], stop: Stop) -> None:
+    for chunk in reading.chunks():
+        stop.check()
+        file.write(chunk)
+        advance(len(chunk))
 
 
 def _copy_special(source: Path, target: Path, found: os.stat_result, owners: Owners) -> None:

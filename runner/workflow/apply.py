@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC
-from functools import partial
 from pathlib import Path
 
 from runner import __version__
 from runner.archive.packing import gzipped
 from runner.archive.restore_text import restore_text
 from runner.archive.writer import ArchiveWriter
-from runner.databases.base import Capture, DumpPart, StillWanted, always_wanted
+from runner.databases.base import Capture, DumpPart, StillWanted
 from runner.destinations.base import Destination, numbered
 from runner.durable import create_private
 from runner.errors import (
@@ -33,7 +32,7 @@ from runner.errors import (
     raise_all,
 )
 from runner.events import Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
-from runner.lanes import Beside, Lanes, lanes_for
+from runner.lanes import Lanes, Stop
 from runner.messages import msg, printable
 from runner.model.manifest import FORMAT_VERSION, RESTORE_NAME, DatabaseRecord, Manifest, MediaRecord, WarningRecord
 from runner.model.plan import Action, Plan
@@ -45,10 +44,11 @@ from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.media import MediaCopy, Survey, check_sources, survey
 from runner.workflow.pending import settle
 from runner.workflow.places import open_capture, open_destination
-from runner.workflow.politeness import make_way
+from runner.workflow.politeness import lanes_of, make_way
 from runner.workflow.references import ReferenceCheck, unchecked
 from runner.workflow.room import check_room, least_bytes
 from runner.workflow.shield import Shield
+from runner.workflow.together import Work, one_at_a_time, together
 
 _MOST_DUMP_JOBS = 4
 
@@ -136,7 +136,7 @@ class _Backup:
         self._state = state
         self._workspace = workspace
         self._run_id = run_id
-        self._reporter = reporter
+        self._reporter = one_at_a_time(reporter)
         self._warnings: list[Finding] = []
 
     def run(self, started: float) -> BackupReport:
@@ -183,7 +183,7 @@ class _Backup:
             raise_all(check_room(self._profile, least_bytes(found, self._plan.variant, self._state.last_backup())))
             check = self._check_references(capture)
             self._check_empty_root(found, check)
-            lanes = open_until_sealed.enter_context(Lanes(lanes_for(self._profile.jobs)))
+            lanes = open_until_sealed.enter_context(Lanes(lanes_of(self._profile)))
             file = open_until_sealed.enter_context(create_private(path))
             writer = ArchiveWriter(file, self._workspace.folder, self._plan.created_at, compression, lanes)
             open_until_sealed.enter_context(writer)
@@ -229,22 +229,31 @@ class _Backup:
         self, into: "_Into", capture: Capture | None, found: Survey | None, check: ReferenceCheck | None
     ) -> tuple[DatabaseRecord | None, MediaRecord | None]:
         """The dump and the media: at the same time where more than one lane may work, otherwise one after the other."""
-        database: DatabaseRecord | None = None
-        media: MediaRecord | None = None
+        databases: list[DatabaseRecord] = []
+        medias: list[MediaRecord] = []
+        stop_dump, stop_media = Stop(), Stop()
+
+        def dump() -> None:
+            if capture is not None:
+                databases.append(self._dump(capture, into, stop_dump.check))
+
+        def copy() -> None:
+            if found is not None:
+                medias.append(self._copy_media(into, check, found, stop_media.check))
+
         if capture is not None and found is not None and into.lanes.count > 1:
-            with Beside(partial(self._dump, capture, into)) as dump:
-                media = self._copy_media(into, check, found, dump.check)
-                database = dump.result()
+            together(Work(copy, stop_media.set), Work(dump, stop_dump.set))
         else:
-            database = None if capture is None else self._dump(capture, into)
-            media = None if found is None else self._copy_media(into, check, found)
+            dump()
+            copy()
+        database, media = next(iter(databases), None), next(iter(medias), None)
         if media is not None:
             into.writer.end_media()
         if capture is not None and database is not None:
             self._warn(*capture.findings(), *self._shrunk(database))
         return database, media
 
-    def _dump(self, capture: Capture, into: "_Into", still_wanted: StillWanted = always_wanted) -> DatabaseRecord:
+    def _dump(self, capture: Capture, into: "_Into", still_wanted: StillWanted) -> DatabaseRecord:
         last = self._state.last_backup()
         with self._stage(Action.DUMP, None if last is None else last.dump_bytes):
             gzip = into.compression is not Compression.STORE
@@ -267,7 +276,7 @@ class _Backup:
         into: "_Into",
         check: ReferenceCheck | None,
         found: Survey,
-        still_right: Callable[[], object] = lambda: None,
+        still_right: Callable[[], object],
     ) -> MediaRecord:
         assert self._media is not None  # noqa: S101 - the caller has looked
         with self._stage(Action.MEDIA, found.bytes):

@@ -4,7 +4,7 @@ Whoever has a door (PostgreSQL) goes first and stays closed until the other half
 go first, because their way back is exact. Recovery runs the same methods in another process.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from runner.durable import make_private_folder
 from runner.errors import Finding, IntegrityError, RecoveryNeeded, RunnerError, SeveralFailed, StepFailed
 from runner.events import Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.journal import Journal, Step
+from runner.lanes import Stop
 from runner.media.restoration import MediaRestoration
-from runner.messages import Message, msg
-from runner.model.marks import PostgresqlMarks, Side, SqliteMarks
+from runner.messages import msg
+from runner.model.marks import Side, SqliteMarks
 from runner.model.plan import Action
 from runner.model.profile import DatabaseConfig, Profile
 from runner.model.replaced import Kept, KeptFile, KeptOnServer, Replaced
 from runner.state import ProfileState
+from runner.workflow.doubts import check_same, check_there, mend_first, way_out
 from runner.workflow.keeping import (
     dump_database,
     has_created,
@@ -33,7 +35,9 @@ from runner.workflow.keeping import (
     remove_kept,
 )
 from runner.workflow.places import open_restoration
+from runner.workflow.politeness import lanes_of
 from runner.workflow.sources import Source
+from runner.workflow.together import Work, one_at_a_time, together
 
 
 class Halves:
@@ -44,7 +48,7 @@ class Halves:
         self._journal = journal
         self._begin = journal.begin
         self._workspace = workspace
-        self._reporter = reporter
+        self._reporter = one_at_a_time(reporter)
         self._held = ExitStack()
         self._database: Restoration | None = None
         self._media: MediaRestoration | None = None
@@ -55,14 +59,15 @@ class Halves:
         """Open what this restore is about. Raises ServerUnavailable, LockHeld."""
         begin, names = self._begin, self._begin.names
         wants_database, wants_media = begin.variant != "media-only", begin.variant != "db-only"
-        self._check_there()
+        check_there(self._profile, self._journal)
         if wants_database and self._profile.database is not None:
             kept = None if begin.kept_database is None else Path(begin.kept_database)
             database = open_restoration(self._profile, names, self._journal.database, kept, self._workspace)
-            self._check_same(database)
+            check_same(self._profile, self._journal, database.marks)
             self._database = self._held.enter_context(database)
         if wants_media and self._profile.media is not None:
-            self._media = MediaRestoration(self._profile.media.root, names, self._journal.media)
+            lanes = lanes_of(self._profile)
+            self._media = MediaRestoration(self._profile.media.root, names, self._journal.media, lanes=lanes)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -81,21 +86,56 @@ class Halves:
         return self._media
 
     def stage(self, source: Source) -> None:
-        """Both beside the live ones, and compared with what they must be. The live ones are in use meanwhile."""
-        if self._database is not None:
+        """Both beside the live ones, and compared with what they must be. The live ones are in use meanwhile.
+
+        At the same time, where there are two: the load is the server's work, and the media are the disk's. What goes
+        wrong with one ends the other. Raises RunnerError, SeveralFailed, OSError.
+        """
+        found: list[Finding] = []
+        both = [*self._staging_of_database(source), *self._staging_of_media(source, found)]
+        if len(both) == 2:
+            together(*both)
+        else:
+            for work in both:
+                work.run()
+        self._warn(*found)
+
+    def _staging_of_database(self, source: Source) -> Iterator[Work]:
+        database, record = self._database, source.record
+        if database is None:
+            return
+        unpacking = Stop()
+
+        def run() -> None:
             self._started(Action.STAGE_DATABASE, None)
-            self._database.stage(source.dump(self._workspace), source.record, self._journal.note_database)
-            self._warn(*self._database.findings())
+            lanes = lanes_of(self._profile)
+            dump = source.dump(self._workspace, lanes, lambda _bytes: unpacking.check())
+            database.stage(dump, record, self._journal.note_database)
+            self._warn(*database.findings())
             self._reporter(StageEnded(Action.STAGE_DATABASE))
-        if self._media is not None:
+            if record is not None:
+                self._started(Action.COMPARE, None)
+                self._raise_differences(database.compare(record))
+                self._reporter(StageEnded(Action.COMPARE))
+
+        def stop() -> None:
+            unpacking.set()
+            database.stop()
+
+        yield Work(run, stop)
+
+    def _staging_of_media(self, source: Source, found: list[Finding]) -> Iterator[Work]:
+        media = self._media
+        if media is None:
+            return
+
+        def run() -> None:
             self._started(Action.STAGE_MEDIA, source.media_bytes())
             advance = _advance(self._reporter, Action.STAGE_MEDIA)
-            self._warn(*source.stage_media(self._media, self._journal.note_media, advance))
+            found.extend(source.stage_media(media, self._journal.note_media, advance))
             self._reporter(StageEnded(Action.STAGE_MEDIA))
-        if self._database is not None and source.record is not None:
-            self._started(Action.COMPARE, None)
-            self._raise_differences(self._database.compare(source.record))
-            self._reporter(StageEnded(Action.COMPARE))
+
+        yield Work(run, media.stop)
 
     def announce_swap(self) -> None:
         """The last thing that may fail without a trace: a place for the safety copy, and the word in the journal."""
@@ -149,7 +189,7 @@ class Halves:
                     things=self._journal.things,
                 ),
                 where=self._database.label,
-                hint=self._way_out(),
+                hint=way_out(self._profile, self._journal),
             )
         self._journal.note(Step.BACK)
         was_live = False
@@ -229,7 +269,7 @@ class Halves:
                     "the restore stopped in the middle of its swap and could not be taken back: {reason}", reason=failed
                 ),
                 where=self._profile.name,
-                hint=self._mend_first(),
+                hint=mend_first(self._profile, has_door=self._has_door),
             )
             raise SeveralFailed((waiting, error) if isinstance(error, RunnerError) else (waiting,)) from None
 
@@ -313,58 +353,6 @@ class Halves:
     @property
     def _has_door(self) -> bool:
         return self._database is not None and self._database.has_door
-
-    def _mend_first(self) -> Message:
-        profile = self._profile.name
-        if self._has_door:
-            return msg(
-                "mend what stopped it, then run `runner recover {profile}`; until then the database stays closed",
-                profile=profile,
-            )
-        return msg("mend what stopped it, then run `runner recover {profile}`", profile=profile)
-
-    def _way_out(self) -> Message:
-        """What a person can do where nobody can tell which state the database is in."""
-        marks, profile = self._journal.database, self._profile.name
-        if isinstance(marks, SqliteMarks) and marks.kept is not None and Path(marks.kept).is_file():
-            return msg(
-                "stop the application, move `{live}` and its `-wal` and `-shm` away, copy `{kept}` there and run "
-                "`runner recover {profile}`; or keep what is live with `--forward`",
-                live=marks.path,
-                kept=marks.kept,
-                profile=profile,
-            )
-        return msg(
-            "compare it with what is named here, and keep all of it until it is mended; `runner recover {profile} "
-            "--forward` keeps what is live",
-            profile=profile,
-        )
-
-    def _check_there(self) -> None:
-        """A half that was begun and that the profile has lost since must not be passed over in silence."""
-        lost = self._journal.database is not None and self._profile.database is None
-        if not lost and (self._journal.media is None or self._profile.media is not None):
-            return
-        raise RecoveryNeeded(
-            msg(
-                "the interrupted restore was of {half} that the profile no longer has",
-                half="a database" if lost else "media",
-            ),
-            where=str(self._profile.source),
-            hint=msg("put the profile back as it was when the restore began, and run `runner recover`"),
-        )
-
-    def _check_same(self, database: Restoration) -> None:
-        """A profile that was changed meanwhile must not make recovery look at another database."""
-        noted = self._journal.database
-        if isinstance(noted, PostgresqlMarks) and isinstance(database.marks, PostgresqlMarks):
-            configured = getattr(self._profile.database, "name", noted.name)
-            if configured != noted.name:
-                raise RecoveryNeeded(
-                    msg("the interrupted restore was of the database `{name}`", name=noted.name),
-                    where=str(self._profile.source),
-                    hint=msg("put that name back into the profile and run `runner recover`"),
-                )
 
     def _raise_differences(self, differences: tuple[Finding, ...]) -> None:
         if not differences:

@@ -13,7 +13,7 @@ from runner.archive.members import Located
 from runner.archive.reader import ArchiveReader
 from runner.databases.base import DumpFile, DumpFolder, DumpScript
 from runner.errors import ArchiveDamaged
-from runner.media.staging import Incoming
+from runner.media.entries import Incoming
 from runner.messages import msg
 from runner.model.manifest import MEDIA_PREFIX, InventoryEntry, PostgresqlRecord
 from runner.workflow.archives import Opened
@@ -64,12 +64,15 @@ def unpack_database(
     file: Path,
     skip: frozenset[str] = frozenset(),
     advance: Advance = lambda _bytes: None,
+    *,
+    lanes: int = 1,
 ) -> Unpacked | None:
     """The dump, for staging; None for an archive without a database.
 
-    A dump in directory format is unpacked into a new folder in `folder`, a SQLite copy becomes `file`; a script is
-    streamed while it is read, as raw bytes (those of a legacy one may be UTF-16). `skip` names damaged members that are
-    left out. Raises ArchiveDamaged, WorkspaceFailed, DestinationFailed; after an error a part may be left.
+    A dump in directory format is unpacked into a new folder in `folder` by `lanes` threads, a SQLite copy becomes
+    `file`; a script is streamed while it is read, as raw bytes (those of a legacy one may be UTF-16). `skip` names
+    damaged members that are left out. Raises ArchiveDamaged, WorkspaceFailed, DestinationFailed; after an error a part
+    may be left.
     """
     if opened.reader is None:
         return _unpack_legacy_database(opened, file, advance)
@@ -80,7 +83,7 @@ def unpack_database(
         return DumpScript(record.dump, _read(opened, partial(dump_stream, reader)))
     with reading(opened.location):
         if isinstance(record, PostgresqlRecord):
-            return DumpFolder(unpack_dump(reader, folder, skip, advance))
+            return DumpFolder(unpack_dump(reader, folder, skip, advance, lanes=lanes))
         unpack_file(reader, file, advance)
     return DumpFile(file)
 
@@ -88,7 +91,7 @@ def unpack_database(
 def incoming_media(opened: Opened, skip: frozenset[str] = frozenset()) -> Iterator[Incoming]:
     """Every media entry, for staging, less the members in `skip`. Raises ArchiveDamaged, DestinationFailed.
 
-    Contents are read when they are asked for, one at a time. An archive of ours hands over its hashes, and whoever
+    Contents are read when they are asked for, in any thread. An archive of ours hands over its hashes, and whoever
     writes the content must compare them, as `TreeWriter` does: it is not hashed here a second time.
     """
     if opened.legacy is not None:

@@ -8,6 +8,7 @@ from runner.databases.base import Capture, Restoration
 from runner.destinations.base import Destination
 from runner.destinations.local import LocalFolder
 from runner.errors import RecoveryNeeded, raise_all
+from runner.lanes import lanes_for
 from runner.messages import msg
 from runner.model.marks import DatabaseMarks, PostgresqlMarks, RunNames, SqliteMarks
 from runner.model.profile import DatabaseConfig, DestinationConfig, PostgresqlConfig, Profile, SqliteConfig
@@ -45,7 +46,7 @@ def open_restoration(
                 theirs = [] if admin is None else missing(admin.password)
                 if admin is None or theirs:
                     raise_all([*own, *theirs])
-            return postgresql.open_restoration(config, admin, names, noted, workspace)
+            return postgresql.open_restoration(config, admin, names, noted, workspace, lanes_for(profile.jobs))
         case SqliteConfig() as config, (SqliteMarks() | None) as noted:
             from runner.databases import sqlite
 

@@ -22,6 +22,10 @@ from runner.workflow.keeping import file_sha256
 Advance = Callable[[int], object]
 
 
+def _nothing(_bytes: int) -> None:
+    """Told of nothing."""
+
+
 class Source(Protocol):
     """One state of an application that can be staged. `record` None: nothing says what the database should hold."""
 
@@ -43,8 +47,11 @@ class Source(Protocol):
         """How much room the media take beside the live ones."""
         ...
 
-    def dump(self, folder: Path) -> DumpSource:
-        """The dump, unpacked into the private folder `folder` where it has to be."""
+    def dump(self, folder: Path, lanes: int = 1, advance: Advance = _nothing) -> DumpSource:
+        """The dump, unpacked by `lanes` threads into the private folder `folder` where it has to be.
+
+        What `advance` raises when it is told of bytes ends it.
+        """
         ...
 
     def stage_media(self, media: MediaRestoration, note: MediaNote, advance: Advance) -> tuple[Finding, ...]:
@@ -80,8 +87,9 @@ class ArchiveSource:
             return 0 if self.manifest.media is None else self.manifest.media.bytes
         return 0 if self._opened.legacy is None else sum(member.size for member in self._opened.legacy.media)
 
-    def dump(self, folder: Path) -> DumpSource:
-        unpacked = unpack_database(self._opened, folder, folder / "database.sqlite3", self._skip)
+    def dump(self, folder: Path, lanes: int = 1, advance: Advance = _nothing) -> DumpSource:
+        file = folder / "database.sqlite3"
+        unpacked = unpack_database(self._opened, folder, file, self._skip, advance, lanes=lanes)
         if unpacked is None:
             raise ArchiveDamaged(msg("the archive holds no database"), where=self.label)
         return unpacked
@@ -135,7 +143,7 @@ class SafetySource:
     def media_bytes(self) -> int:
         return 0  # a rename; where it has to be a copy, its own writing says when there is no room
 
-    def dump(self, folder: Path) -> DumpSource:
+    def dump(self, folder: Path, lanes: int = 1, advance: Advance = _nothing) -> DumpSource:  # noqa: ARG002 - nothing is unpacked
         match self._replaced.database:
             case KeptDump(path=path):
                 _must_be_there(Path(path))

@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 
 from runner.databases.base import DumpFolder, DumpSource, Offer, Restoration
-from runner.databases.postgresql.restoration import SwapRestoration, open_restoration
+from runner.databases.postgresql.choice import open_restoration
+from runner.databases.postgresql.restoration import SwapRestoration
 from runner.model.manifest import PostgresqlRecord
 from runner.model.marks import DatabaseMarks, PostgresqlMarks, RunNames, Side
 from runner.model.profile import AdminConfig, PostgresqlConfig

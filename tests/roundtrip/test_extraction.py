@@ -34,9 +34,8 @@ ODD_NAMES = (b"a\xff.bin", b"line\nbreak", b"back\\slash", b"%41", b"10:30.txt",
 
 def stage_media(opened: Opened, staged: Path, root: Path, skip: frozenset[str] = frozenset()) -> None:
     staged.mkdir(mode=0o700)
-    with TreeWriter(staged, root, Owners(None), lambda _: None) as writer:
-        for entry in incoming_media(opened, skip):
-            writer.add(entry)
+    with TreeWriter(staged, root, Owners(None), lambda _: None, lanes=2) as writer:
+        writer.fill(incoming_media(opened, skip))
         writer.finish()
 
 

@@ -29,7 +29,7 @@ Change = Callable[[], object]
 @pytest.fixture(autouse=True)
 def _one_file_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is read ahead, so that a test can change what comes next."""
-    monkeypatch.setattr("runner.workflow.apply.lanes_for", lambda _jobs: 1)
+    monkeypatch.setattr("runner.workflow.apply.lanes_of", lambda _profile: 1)
     monkeypatch.setattr("runner.workflow.media._BATCH_ITEMS", 1)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from runner.databases.base import Offer
-from runner.databases.postgresql.restoration import open_restoration
+from runner.databases.postgresql.choice import open_restoration
 from runner.errors import ExitCode, Interrupted, RecoveryNeeded, RunnerError, exit_code_of
 from runner.events import Event, StageEnded, StageStarted
 from runner.messages import msg

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from runner.databases.base import Offer
+from runner.databases.postgresql.choice import open_restoration
 from runner.databases.postgresql.in_place import InPlaceRestoration
-from runner.databases.postgresql.restoration import SwapRestoration, open_restoration
+from runner.databases.postgresql.restoration import SwapRestoration
 from runner.errors import ServerUnavailable
 from runner.model.manifest import ExtensionRecord, RoleRecord, SqliteRecord
 from tests.roundtrip.schools import NAMES, Make, School, admin_of, schools

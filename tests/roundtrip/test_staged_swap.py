@@ -10,7 +10,7 @@ import pytest
 
 from runner.databases.base import DumpFolder, KeptDatabase, Offer
 from runner.databases.postgresql import open_capture, swap
-from runner.databases.postgresql.restoration import open_restoration
+from runner.databases.postgresql.choice import open_restoration
 from runner.errors import LockHeld, ServerUnavailable, StepFailed, ToolFailed
 from runner.model.marks import DatabaseMarks, RunNames, Side
 from runner.model.profile import PostgresqlConfig

@@ -1,11 +1,11 @@
 """Work in threads: in order, bounded, and the same with one lane."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from runner.lanes import MOST, Beside, Lanes, lanes_for, usable_cores
+from runner.lanes import MOST, Lanes, Stop, Stopped, lanes_for, usable_cores
 
 BOTH_WAYS = pytest.mark.parametrize("count", [1, 3])
 
@@ -66,36 +66,6 @@ def test_several_threads_work_at_once() -> None:
         assert len(list(lanes.ordered(lambda _number: together.wait(), range(4)))) == 4
 
 
-def test_work_beside_gives_its_result_or_what_it_raised() -> None:
-    with Beside(lambda _wanted: 7) as work:
-        assert work.result() == 7
-        work.check()
-
-    def fail(_wanted: object) -> None:
-        raise KeyError("x")
-
-    with Beside(fail) as failing, pytest.raises(KeyError):
-        while True:
-            failing.check()
-
-
-def test_work_beside_ends_with_the_block() -> None:
-    begun, ended = threading.Event(), threading.Event()
-
-    def until_told(still_wanted: Callable[[], None]) -> None:
-        begun.set()
-        try:
-            while True:
-                still_wanted()
-        finally:
-            ended.set()
-
-    with pytest.raises(ZeroDivisionError), Beside(until_told):
-        assert begun.wait(60)
-        raise ZeroDivisionError
-    assert ended.is_set()
-
-
 @BOTH_WAYS
 def test_what_is_done_aside_is_done_in_order_and_tells_its_failure(count: int) -> None:
     done: list[int] = []
@@ -106,3 +76,21 @@ def test_what_is_done_aside_is_done_in_order_and_tells_its_failure(count: int) -
         assert done == list(range(21))
         with pytest.raises(ZeroDivisionError):
             lanes.aside(lambda number: 1 // number, 0)()
+
+
+def test_a_stop_ends_what_is_waited_for_and_all_below_it() -> None:
+    above = Stop()
+    stop = Stop(above)
+    stop.check()
+    ended = threading.Event()
+    with stop.ending(ended.set):
+        stop.set()
+        assert ended.is_set()
+        assert not above.is_set
+    with pytest.raises(Stopped):
+        stop.check()
+    with pytest.raises(Stopped), stop.ending(ended.set):
+        raise AssertionError
+    other = Stop(above)
+    above.set()
+    assert other.is_set

@@ -22,6 +22,7 @@ from runner.databases.postgresql.script import CopyBlock, decoded, read_script
 from runner.databases.postgresql.tools import Tools, find_tools
 from runner.durable import make_private_folder
 from runner.errors import Finding, IntegrityError, Interrupted, Refused, RunnerError, StepFailed
+from runner.lanes import Stop
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord, PostgresqlRecord
 from runner.model.marks import PostgresqlMarks, RunNames, Side
@@ -57,6 +58,7 @@ class InPlaceRestoration:
         self._tools: Tools | None = None
         self._record: PostgresqlRecord | None = None
         self._skip: frozenset[str] = frozenset()
+        self._stop = Stop()
 
     @property
     def label(self) -> str:
@@ -127,20 +129,26 @@ class InPlaceRestoration:
                 make_private_folder(self._workspace)
                 self._list.write_bytes(rules.chosen_entries(listing, self._skip))
                 for _ in self._folder_script(source):
-                    pass
+                    self._stop.check()
                 self._source = source
             case DumpScript():
                 make_private_folder(self._workspace)
                 with self._script.open("wb") as file:
-                    file.writelines(decoded(source.chunks, source.name))
+                    for chunk in decoded(source.chunks, source.name):
+                        self._stop.check()
+                        file.write(chunk)
                 for piece in read_script(_read(self._script), source.name):
                     if isinstance(piece, CopyBlock):
                         for _ in piece.data:
-                            pass
+                            self._stop.check()
                 self._source = DumpScript(source.name, iter(()))
             case _:
                 refusal = rules.no_such_way(self.label)
                 raise Refused(refusal.message, where=refusal.where, hint=refusal.hint)
+
+    def stop(self) -> None:
+        """See `runner.databases.base.Restoration`."""
+        self._stop.set()
 
     def findings(self) -> tuple[Finding, ...]:
         """Nothing: what this way leaves out, the preflight has said."""
@@ -309,7 +317,8 @@ class InPlaceRestoration:
 
     def _folder_script(self, source: DumpFolder) -> Iterator[bytes]:
         pg_restore = self._find_tools(self._record).path("pg_restore")
-        return stream([pg_restore, "--no-owner", f"--use-list={self._list}", "--file=-", str(source.path)])
+        arguments = [pg_restore, "--no-owner", f"--use-list={self._list}", "--file=-", str(source.path)]
+        return stream(arguments, ending=self._stop.ending)
 
 
 def _read(path: Path) -> Iterator[bytes]:

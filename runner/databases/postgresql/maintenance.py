@@ -8,19 +8,21 @@ nothing of an earlier, killed process is still under way.
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from runner.databases.postgresql.connection import connect, describe, password_of, restore_errors
 from runner.errors import LockHeld, RecoveryNeeded
+from runner.lanes import Stop
 from runner.messages import msg
 from runner.model.profile import AdminConfig, PostgresqlConfig
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 _POLL_SECONDS = 0.2
+_CANCEL_SECONDS = 5.0
 _RECONNECT_PATIENCE_SECONDS = 30.0
 _NO_LIMITS = (
     "statement_timeout",
@@ -92,6 +94,19 @@ def connect_unlimited(config: PostgresqlConfig) -> Connection:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def stoppable(config: PostgresqlConfig, stop: Stop) -> Iterator[Connection]:
+    """Such a session, in which `stop` ends the statement that runs, as Stopped; psycopg's errors come out as ours."""
+    with connect_unlimited(config) as connection:
+
+        def cancel() -> None:
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=_CANCEL_SECONDS)
+
+        with stop.ending(cancel), restore_errors(config):
+            yield connection
 
 
 class Maintenance:

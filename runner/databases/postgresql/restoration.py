@@ -32,26 +32,25 @@ from runner.databases.postgresql.blueprint import (
     apply_properties,
     creation,
     from_record,
-    may_act_for,
     read_database,
 )
 from runner.databases.postgresql.compare import differences
 from runner.databases.postgresql.connection import describe, restore_errors
-from runner.databases.postgresql.in_place import InPlaceRestoration
 from runner.databases.postgresql.maintenance import (
     Connection,
     Maintenance,
-    acting_as,
     connect_unlimited,
     read_rights,
     read_server,
+    stoppable,
 )
 from runner.databases.postgresql.stage import Loader, Loading, staged_config
-from runner.errors import ConfigurationInvalid, Finding, Refused, ServerUnavailable, StepFailed
+from runner.errors import Finding, Refused, StepFailed
+from runner.lanes import Stop
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord, PostgresqlRecord
 from runner.model.marks import PostgresqlMarks, RunNames, Side
-from runner.model.profile import AdminConfig, DatabaseConfig, PostgresqlConfig
+from runner.model.profile import DatabaseConfig, PostgresqlConfig
 
 if TYPE_CHECKING:
     from runner.databases.base import Restoration
@@ -68,45 +67,6 @@ class Actors:
     loader: str
 
 
-def open_restoration(
-    config: PostgresqlConfig,
-    admin: AdminConfig | None,
-    names: RunNames,
-    marks: PostgresqlMarks | None,
-    workspace: Path,
-) -> "Restoration":
-    """Pick the way: a staged database where one may be made, otherwise in place. `marks`: go on in another process.
-
-    Holds nothing until it is entered. Raises ServerUnavailable, ConfigurationInvalid.
-    """
-    if marks is not None and marks.way == "in-place":
-        return InPlaceRestoration(config, names, marks, workspace)
-    actors, may_stage = _choose(config, admin)
-    if marks is None and not may_stage:
-        return InPlaceRestoration(config, names, marks, workspace)
-    return SwapRestoration(config, actors, names, marks, workspace)
-
-
-def _choose(config: PostgresqlConfig, admin: AdminConfig | None) -> tuple[Actors, bool]:
-    """The profile's role where it can do it, else the administrator; and whether a staged database is the way."""
-    there = acting_as(config, None)
-    by_admin = None if admin is None else acting_as(config, admin)
-    try:
-        session = connect_unlimited(there)
-    except (ServerUnavailable, ConfigurationInvalid):
-        if by_admin is None or config.user is None:
-            raise
-        return Actors(by_admin, config.user), True
-    with session, restore_errors(there):
-        rights = read_rights(session)
-        live = read_database(session, config.name)
-        able = rights.superuser or rights.createdb
-        owns = live is None or rights.superuser or may_act_for(session, rights.role, live.blueprint.owner)
-    if by_admin is not None and not (able and owns):
-        return Actors(by_admin, rights.role), True
-    return Actors(there, rights.role), able or live is None
-
-
 class SwapRestoration:
     """See `runner.databases.base.Restoration`. Nothing live is touched before `swap`, which is one transaction."""
 
@@ -117,6 +77,7 @@ class SwapRestoration:
         names: RunNames,
         marks: PostgresqlMarks | None,
         workspace: Path,
+        jobs: int = 1,
     ) -> None:
         """`marks` None: a new restore. `workspace` is a private folder for lists of what is loaded."""
         self._config = config
@@ -128,6 +89,8 @@ class SwapRestoration:
         patience = _NEW_PATIENCE_SECONDS if marks is None else _RECOVERY_PATIENCE_SECONDS
         self._maintenance = Maintenance(actors.acting, self._marks.name, patience)
         self._skip: frozenset[str] = frozenset()
+        self._jobs = jobs
+        self._stop = Stop()
 
     @property
     def label(self) -> str:
@@ -174,8 +137,8 @@ class SwapRestoration:
     def stage(self, source: DumpSource, record: DatabaseRecord | None, note: Note) -> None:
         """Load into a database of this run's; a kept database is taken as it is.
 
-        Raises ToolFailed, StepFailed, Refused, ServerUnavailable, IntegrityError; the staged database is left to
-        `discard` then.
+        Raises ToolFailed, StepFailed, Refused, ServerUnavailable, IntegrityError, Stopped; the staged database is left
+        to `discard` then. What was loaded is on the disk once a later transaction was committed as usual: the swap.
         """
         recorded = record if isinstance(record, PostgresqlRecord) else None
         match source:
@@ -193,6 +156,10 @@ class SwapRestoration:
                     hint=msg("restore it with a profile whose `database.engine` is `sqlite`"),
                 )
 
+    def stop(self) -> None:
+        """See `runner.databases.base.Restoration`."""
+        self._stop.set()
+
     def findings(self) -> tuple[Finding, ...]:
         """Nothing: what comes back otherwise than it was, the preflight has said."""
         return ()
@@ -201,7 +168,7 @@ class SwapRestoration:
         if not isinstance(record, PostgresqlRecord):
             return (Finding("database.engine", msg("the archive's database is not PostgreSQL"), self.label),)
         staged = staged_config(self._config, self._marks.staged_name)
-        with connect_unlimited(staged) as connection, restore_errors(staged):
+        with stoppable(staged, self._stop) as connection:
             return differences(connection, record, self._skip)
 
     def swap(self, note: Note, keep: Keep | None) -> None:  # noqa: ARG002 - `replaced` is kept afterwards
@@ -337,7 +304,8 @@ class SwapRestoration:
             actor, rights = read_rights(session), read_rights(session, self._actors.loader)
             server = session.info.server_version // 10_000
         admin = staged_config(self._actors.acting, staged.name) if actor.superuser else None
-        return Loader(Loading(staged, rights, admin, record, self._skip, self._workspace), source, server)
+        loading = Loading(staged, rights, admin, record, self._skip, self._workspace, self._jobs, self._stop)
+        return Loader(loading, source, server)
 
     def _create(self, record: PostgresqlRecord | None, note: Note) -> Blueprint:
         with self._session() as session:

@@ -7,7 +7,8 @@ does not have or that the loading role may not act for.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from psycopg import sql
@@ -15,31 +16,25 @@ from psycopg import sql
 from runner.databases.base import DumpFolder, DumpScript
 from runner.databases.postgresql import in_place_rules as rules
 from runner.databases.postgresql.connection import environment, password_of, restore_errors
-from runner.databases.postgresql.maintenance import Connection, Rights, connect_unlimited
+from runner.databases.postgresql.maintenance import Connection, Rights, connect_unlimited, stoppable
 from runner.databases.postgresql.replay import replay
 from runner.databases.postgresql.script import Statement, decoded
 from runner.databases.postgresql.tools import Tools, find_tools
 from runner.durable import make_private_folder
 from runner.errors import Refused
+from runner.lanes import Stop
 from runner.messages import msg
 from runner.model.manifest import PostgresqlRecord
 from runner.model.profile import PostgresqlConfig
 from runner.process import run, stream
 
-_JOBS = 2
 _LIST = "restore.list"
-# Only for the load: a crash in its middle throws the staged database away anyhow.
-_LOAD_OPTIONS = " ".join(
-    f"-c {setting}"
-    for setting in (
-        "synchronous_commit=off",
-        "maintenance_work_mem=128MB",
-        "statement_timeout=0",
-        "lock_timeout=0",
-        "idle_in_transaction_session_timeout=0",
-        "default_transaction_read_only=off",
-    )
-)
+
+_MEMORY_MB = 512
+_LEAST_MEMORY_MB = 64
+"""What an index or the check of a foreign key may take is `maintenance_work_mem`, for each session that loads. All of
+them together get 512 MB, which any server has that holds a database worth the name; none gets less than the default of
+every server."""
 
 # Byte 5 to 7 of the table of contents: the oldest client that reads it (pg_backup_archiver.h, K_VERS_1_14 to 1_16).
 _READABLE_SINCE = {(1, 15): 16, (1, 16): 17}
@@ -69,6 +64,29 @@ class Loading:
     record: PostgresqlRecord | None
     skip: frozenset[str]
     workspace: Path
+    jobs: int = 1
+    stop: Stop = field(default_factory=Stop)
+
+
+def load_options(jobs: int, server_major: int) -> str:
+    """PGOPTIONS for the sessions that load; the server's own settings, and every other session's, stay as they are.
+
+    `synchronous_commit = off`: a crash in the middle of the load throws the staged database away anyhow. Afterwards
+    every commit that waits for its own record in the log has waited for all before it (PostgreSQL, Asynchronous
+    Commit), and the swap is such a commit: once it is durable, so is all that was loaded. `jobs` sessions may use as
+    many processes each for an index while the others have nothing left to do.
+    """
+    settings = [
+        "synchronous_commit=off",
+        f"maintenance_work_mem={max(_LEAST_MEMORY_MB, _MEMORY_MB // jobs)}MB",
+        "statement_timeout=0",
+        "lock_timeout=0",
+        "idle_in_transaction_session_timeout=0",
+        "default_transaction_read_only=off",
+    ]
+    if server_major >= 11:
+        settings.append(f"max_parallel_maintenance_workers={jobs - 1}")
+    return " ".join(f"-c {setting}" for setting in settings)
 
 
 def restoring_tools(server_major: int, dump_major: int, folder: Path | None) -> Tools:
@@ -122,9 +140,9 @@ class Loader:
                 rules.check_contents(self._listing, loading.config.name)
 
     def load(self) -> None:
-        """Everything that the dump holds, then fresh statistics."""
+        """Everything that the dump holds, then fresh statistics. Raises Stopped, too."""
         made = self._create_extensions()
-        with connect_unlimited(self._loading.config) as connection, restore_errors(self._loading.config):
+        with self._session() as connection:
             connection.execute("SET synchronous_commit = off")
             roles = _Roles(connection)
             if isinstance(self._source, DumpScript):
@@ -132,7 +150,8 @@ class Loader:
                 replay(connection, decoded(self._source.chunks, self._source.name), self._source.name, leave_out)
             else:
                 self._load_folder(connection, roles, self._source.path, made)
-        with connect_unlimited(self._loading.config) as connection, restore_errors(self._loading.config):
+        with self._session() as connection:
+            connection.execute("SET synchronous_commit = off")
             connection.execute("ANALYZE")
 
     def _load_folder(self, connection: Connection, roles: "_Roles", folder: Path, made: frozenset[str]) -> None:
@@ -149,29 +168,34 @@ class Loader:
         bare = () if as_recorded else ("--no-owner", "--no-privileges")
         try:
             if tools.major >= 17 > self._server:  # it would send a setting that this server does not know
-                replay(connection, stream([*arguments, *bare, "--file=-", str(folder)]), folder.name)
+                script = stream([*arguments, *bare, "--file=-", str(folder)], ending=self._loading.stop.ending)
+                replay(connection, script, folder.name)
             else:
                 values = environment(config, password_of(config))
+                jobs = self._loading.jobs
                 run(
-                    [*arguments, *bare, f"--jobs={_JOBS}", "--exit-on-error", f"--dbname={config.name}", str(folder)],
-                    {**values, "PGOPTIONS": _LOAD_OPTIONS},
+                    [*arguments, *bare, f"--jobs={jobs}", "--exit-on-error", f"--dbname={config.name}", str(folder)],
+                    {**values, "PGOPTIONS": load_options(jobs, self._server)},
+                    ending=self._loading.stop.ending,
                 )
             if not as_recorded:
-                script = [*arguments, "--schema-only", "--file=-", str(folder)]
-                self._hand_over(roles, lambda: stream(script), folder.name)
+                schema = [*arguments, "--schema-only", "--file=-", str(folder)]
+                self._hand_over(roles, lambda: stream(schema, ending=self._loading.stop.ending), folder.name)
         finally:
             chosen.unlink()
 
     def _hand_over(self, roles: "_Roles", script: Callable[[], Iterator[bytes]], name: str) -> None:
         """Owners first, each by itself; then privileges, where what only another grantor may say is passed over."""
-        config = self._loading.config
         for rule, together in ((roles.is_no_owner, False), (roles.is_no_privilege, True)):
-            with connect_unlimited(config) as connection, restore_errors(config):
+            with self._session() as connection:
                 if together:
                     connection.execute("BEGIN")
                 replay(connection, script(), name, rule, rules.may_fail)
                 if together:
                     connection.execute("COMMIT")
+
+    def _session(self) -> AbstractContextManager[Connection]:
+        return stoppable(self._loading.config, self._loading.stop)
 
     def _chosen_lines(self, made: frozenset[str]) -> list[bytes]:
         """The table of contents, less damaged data, and less what is an administrator's."""

@@ -29,6 +29,7 @@ from runner.databases.sqlite.staging import differences, flush, make_staged
 from runner.databases.sqlite.survey import find_obstacles, is_readable, look_at
 from runner.durable import flush_folder
 from runner.errors import Finding, IntegrityError, Refused, StepFailed
+from runner.lanes import Stop
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord, SqliteRecord
 from runner.model.marks import RunNames, Side, SqliteMarks
@@ -65,6 +66,7 @@ class SqliteRestoration:
         self._replaced = names.replaced(self._live)
         self._snapshot = self._staged.with_name(f"{self._staged.name}.now")
         self._findings: tuple[Finding, ...] = ()
+        self._stop = Stop()
 
     @property
     def label(self) -> str:
@@ -106,7 +108,11 @@ class SqliteRestoration:
             self._note(note, existed=existed, readable=readable)
             page_size = self._page_size() if existed and readable else None
         with mapped_errors(self._staged):
-            self._findings = make_staged(source.path, self._staged, self._live, page_size)
+            self._findings = make_staged(source.path, self._staged, self._live, page_size, self._stop)
+
+    def stop(self) -> None:
+        """See `runner.databases.base.Restoration`."""
+        self._stop.set()
 
     def findings(self) -> tuple[Finding, ...]:
         """What a person should know of the staged database, complete after `stage`; none of it is a difference."""
@@ -115,6 +121,7 @@ class SqliteRestoration:
     def compare(self, record: DatabaseRecord) -> tuple[Finding, ...]:
         if not isinstance(record, SqliteRecord):
             raise Refused(msg("the record is not of a SQLite database"), where=self.label)
+        self._stop.check()
         with mapped_errors(self._staged):
             return tuple(differences(self._staged, record))
 

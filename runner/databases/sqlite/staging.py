@@ -19,29 +19,34 @@ from runner.databases.sqlite.connection import (
 from runner.databases.sqlite.overwriting import pad
 from runner.durable import PRIVATE_FILE, create_private, flush_file, flush_folder
 from runner.errors import Finding, IntegrityError
+from runner.lanes import Stop
 from runner.messages import msg
 from runner.model.manifest import SqliteRecord
 
 _SHOWN_VIOLATIONS = 5
+_PAGES_AT_ONCE = 4096
 
 
-def make_staged(dump: Path, staged: Path, live: Path, page_size: int | None) -> tuple[Finding, ...]:
+def make_staged(
+    dump: Path, staged: Path, live: Path, page_size: int | None, stop: Stop | None = None
+) -> tuple[Finding, ...]:
     """Make `staged` from `dump` with that page size (None: the dump's own), on the disk, with no file beside it.
 
-    `dump` is changed. Returns what a person should know. Raises IntegrityError, sqlite3.Error, OSError.
+    `dump` is changed. Returns what a person should know. Raises IntegrityError, sqlite3.Error, OSError, Stopped.
     """
+    stop = stop or Stop()
     remove_database(staged)
-    with closing(connect(dump, "rw")) as source:
+    with closing(connect(dump, "rw")) as source, stop.ending(source.interrupt):
         pragma(source, "journal_mode = DELETE")
         create_private(staged).close()
         if page_size is None or int(pragma(source, "page_size")) == page_size:
             with closing(connect(staged, "rw")) as target:
-                source.backup(target, pages=-1)
+                source.backup(target, pages=_PAGES_AT_ONCE, progress=lambda *_: stop.check())
         else:
             # Not backup and VACUUM: only VACUUM INTO keeps the row numbers of tables that do not name theirs.
             source.execute(f"PRAGMA page_size = {page_size}")
             source.execute("VACUUM INTO ?", (str(staged),))
-    with closing(connect(staged, "rw")) as target:
+    with closing(connect(staged, "rw")) as target, stop.ending(target.interrupt):
         pragma(target, "journal_mode = DELETE")
         pad(target)
         found = (*_integrity(target, staged), *_foreign_keys(target, staged))

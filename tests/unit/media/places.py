@@ -18,7 +18,7 @@ from tests.unit.media import restoring
 from tests.unit.media.restoring import RUN, fill_old, incoming
 
 CHECKOUT = Path(__file__).parents[3]
-CHANGING = "rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat,rmdir,fsync,chmod,fchmod,fchmodat,utimensat"
+CHANGING = "rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat,rmdir,fsync,syncfs,chmod,fchmod,fchmodat,utimensat"
 SHARES = [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(30, id="sample")]
 
 

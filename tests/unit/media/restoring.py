@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from runner.media.entries import Incoming
 from runner.media.exchange import exchange_folders
 from runner.media.restoration import MediaRestoration
-from runner.media.staging import Incoming
 from runner.model.marks import MediaMarks, RunNames
 
 RUN = RunNames("20260108_110353-0123abcd")

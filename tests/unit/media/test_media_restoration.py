@@ -153,7 +153,8 @@ def test_an_original_that_cannot_be_removed_is_no_failure(
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         whole(folder)
 
-    monkeypatch.setattr("runner.media.restoration.remove_tree", refuse)
+    for module in ("restoration", "removal"):
+        monkeypatch.setattr(f"runner.media.{module}.remove_tree", refuse)
     target = other_disk / "kept"
     assert made.keep(target, nothing, nothing) == target
     assert picture(target) == old

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from runner.errors import IntegrityError, SourceMissing, StepFailed
+from runner.media.entries import Incoming
 from runner.media.exchange import rename_alone
 from runner.media.restoration import MediaRestoration
-from runner.media.staging import Incoming
 from runner.media.traits import FileSystemTraits
 from runner.model.marks import Side
 from tests.unit.media.places import Place, mounted, nothing, restored

@@ -5,15 +5,20 @@ import hashlib
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner.errors import IntegrityError, Refused
+from runner.lanes import Stop, Stopped
+from runner.media.entries import Incoming, Staged
+from runner.media.flushes import flushes_whole
 from runner.media.links import leads_out
 from runner.media.owners import Owners
-from runner.media.staging import Incoming, Staged, TreeWriter, checked_parts
+from runner.media.staging import TreeWriter, checked_parts
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="names, links and modes of POSIX systems")
 
@@ -33,11 +38,17 @@ def link(raw: bytes, target: bytes, sha256: str | None = None) -> Incoming:
     return Incoming(raw, "link", os.fsdecode(raw), mode=0o777, mtime_ns=NOON, target=target, sha256=sha256)
 
 
-def write(staged: Path, *entries: Incoming, root: Path | None = None) -> Staged:
+@pytest.fixture(params=[1, 3], ids=["plain", "lanes"])
+def lanes(request: pytest.FixtureRequest) -> int:
+    count: int = request.param
+    return count
+
+
+def write(staged: Path, *entries: Incoming, lanes: int = 3, stop: Stop | None = None) -> Staged:
     staged.mkdir(mode=0o700)
-    with TreeWriter(staged, root or staged.with_name("media"), Owners(None), lambda _: None) as writer:
-        for entry in entries:
-            writer.add(entry)
+    root = staged.with_name("media")
+    with TreeWriter(staged, root, Owners(None), lambda _: None, lanes=lanes, stop=stop) as writer:
+        writer.fill(entries)
         return writer.finish()
 
 
@@ -51,7 +62,7 @@ def listing(top: Path) -> dict[str, tuple[int, int, bytes]]:
     return found
 
 
-def test_modes_times_links_and_odd_names_come_back(tmp_path: Path) -> None:
+def test_modes_times_links_and_odd_names_come_back(tmp_path: Path, lanes: int) -> None:
     names = [b"\xff\xfe", b"two\nlines", "é".encode(), "e\u0301".encode(), b" ", b"-rf", b"C:\\x", b"a" * 255]
     staged = tmp_path / "staged"
     done = write(
@@ -63,6 +74,7 @@ def test_modes_times_links_and_odd_names_come_back(tmp_path: Path) -> None:
         link(b"closed/up", b"../\xff\xfe"),
         link(b"broken", b"nowhere"),
         *(file(name, name * 3) for name in names),
+        lanes=lanes,
     )
     assert done == Staged(1 + len(names), 2, 2, 7 + sum(3 * len(name) for name in names))
     assert sorted(os.listdir(os.fsencode(staged))) == sorted([b"empty", b"closed", b"broken", *names])
@@ -83,21 +95,21 @@ def test_what_has_no_mode_looks_like_the_folder_that_is_replaced(tmp_path: Path)
     staged = tmp_path / "staged"
     staged.mkdir()
     with TreeWriter(staged, tmp_path / "media", Owners(model), lambda _: None) as writer:
-        writer.add(file(b"deep/er/x", mode=None))
+        writer.fill([file(b"deep/er/x", mode=None)])
         writer.finish()
     assert [stat.S_IMODE((staged / path).stat().st_mode) for path in ("", "deep", "deep/er", "deep/er/x")] == [
         *(0o2770, 0o2770, 0o2770, 0o660)
     ]
 
 
-def test_a_file_of_zeros_takes_no_room_and_is_whole(tmp_path: Path) -> None:
+def test_a_file_of_zeros_takes_no_room_and_is_whole(tmp_path: Path, lanes: int) -> None:
     chunks = [bytes(1 << 20)] * 8 + [b"x" * 70_000 + bytes(1 << 20)] + [bytes(12_345)]
     content = b"".join(chunks)
     entry = Incoming(
         b"sparse", "file", "sparse", size=len(content), sha256=hashlib.sha256(content).hexdigest(),
         chunks=lambda: iter(chunks),
     )  # fmt: skip
-    write(tmp_path / "staged", entry)
+    write(tmp_path / "staged", entry, lanes=lanes)
     sparse = tmp_path / "staged" / "sparse"
     assert sparse.read_bytes() == content
     if sys.platform == "linux":
@@ -109,9 +121,10 @@ def test_folders_may_come_after_what_is_in_them(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "staged/a/b").stat().st_mode) == 0o711
 
 
-def test_many_small_files_and_a_deep_tree(tmp_path: Path) -> None:
+def test_many_small_files_and_a_deep_tree(tmp_path: Path, lanes: int) -> None:
     deep = b"/".join([b"d"] * 300)
-    write(tmp_path / "staged", *(file(b"%d/%d" % (n % 20, n), b"%d" % n) for n in range(2000)), file(deep))
+    many = (file(b"%d/%d" % (n % 20, n), b"%d" % n) for n in range(2000))
+    write(tmp_path / "staged", *many, file(deep), lanes=lanes)
     assert sum(len(files) for _, _, files in os.walk(tmp_path / "staged" / "7")) == 100
     assert (tmp_path / "staged" / os.fsdecode(deep)).read_bytes() == b"content"
 
@@ -167,13 +180,13 @@ HOSTILE: dict[str, list[Incoming]] = {
 
 
 @pytest.mark.parametrize("entries", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_entries_write_nothing_outside(tmp_path: Path, entries: list[Incoming]) -> None:
+def test_hostile_entries_write_nothing_outside(tmp_path: Path, entries: list[Incoming], lanes: int) -> None:
     (tmp_path / "media").mkdir()
     (tmp_path / "media" / "live").write_bytes(b"live")
     (tmp_path / "evil").write_bytes(b"not touched")
     before = listing(tmp_path)
     with pytest.raises(IntegrityError) as caught:
-        write(tmp_path / "staged", *entries)
+        write(tmp_path / "staged", *entries, lanes=lanes)
     guilty = [entry.name for entry in entries]
     assert any(str(caught.value.message.fields["member"]) == name[:200] for name in guilty)
     assert caught.value.hint is not None
@@ -181,6 +194,73 @@ def test_hostile_entries_write_nothing_outside(tmp_path: Path, entries: list[Inc
     assert outside == before
     assert not Path("/etc/evil").exists()
     assert sum(path.stat().st_size for path in (tmp_path / "staged").rglob("*") if path.is_file()) <= 1 << 21
+
+
+def slowly(content: bytes) -> Iterator[bytes]:
+    time.sleep(0.05)
+    yield content
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param(file(b"later", sha256=SHA_OF_OTHER), id="content"),
+        pytest.param(file(b"../later"), id="name"),
+        pytest.param(file(b"ok7"), id="twice"),
+        pytest.param(file(b"b" * 256), id="refused"),
+    ],
+)
+def test_of_several_wrong_entries_the_first_one_is_told(tmp_path: Path, later: Incoming, lanes: int) -> None:
+    """However long the threads take for it, and whatever they find before."""
+    first = Incoming(b"first", "file", "first", size=5, sha256=SHA_OF_OTHER, chunks=lambda: slowly(b"wrong"))
+    more = [file(b"more%d" % number) for number in range(200)]
+    with pytest.raises(IntegrityError, match="first"):
+        write(tmp_path / "staged", *(file(b"ok%d" % n) for n in range(50)), first, later, *more, lanes=lanes)
+
+
+def test_few_files_are_open_and_few_bytes_are_held(tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("open files are counted in /proc")
+    before, most = len(os.listdir("/proc/self/fd")), 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal most
+        most = max(most, len(os.listdir("/proc/self/fd")))
+        yield b"content"
+
+    many = (replace(file(b"%d" % number), chunks=chunks) for number in range(1000))
+    write(tmp_path / "staged", *many, lanes=8)
+    assert most - before <= 128 + 10
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_it_ends_soon_when_it_is_told_to(tmp_path: Path, lanes: int) -> None:
+    stop, before = Stop(), len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+
+    def chunks() -> Iterator[bytes]:
+        stop.set()
+        while True:
+            yield b"x" * 10
+
+    with pytest.raises(Stopped):
+        write(tmp_path / "staged", file(b"a"), replace(file(b"b", size=1 << 60), chunks=chunks), lanes=lanes, stop=stop)
+    if sys.platform == "linux":
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["each", "whole"])
+def test_both_ways_of_flushing_leave_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, whole: bool) -> None:
+    if whole and not flushes_whole(tmp_path):
+        pytest.skip("this file system is flushed file by file")
+    monkeypatch.setattr("runner.media.flushes.flushes_whole", lambda _: whole)
+    staged = tmp_path / "staged"
+    write(staged, folder(b"a", 0o700), file(b"a/large", b"x" * 3_000_000), file(b"small"), link(b"b", b"a"))
+    assert {path: found[2][:3] for path, found in listing(staged).items()} == {
+        "a": b"",
+        "b": b"",
+        "a/large": b"xxx",
+        "small": b"con",
+    }
 
 
 @pytest.mark.parametrize(
@@ -197,12 +277,11 @@ def test_a_link_slipped_in_while_staging_is_not_followed(tmp_path: Path) -> None
     staged.mkdir()
     (tmp_path / "outside").mkdir()
     with TreeWriter(staged, tmp_path / "media", Owners(None), lambda _: None) as writer:
-        writer.add(folder(b"a"))
-        writer.add(folder(b"b"))
+        writer.fill([folder(b"a"), folder(b"b")])
         (staged / "a").rmdir()
         (staged / "a").symlink_to(tmp_path / "outside")
         with pytest.raises(OSError, match=r"(?i)not a directory|symbolic") as caught:
-            writer.add(file(b"a/evil"))
+            writer.fill([file(b"a/evil")])
     assert caught.value.errno in (errno.ENOTDIR, errno.ELOOP)
     assert list((tmp_path / "outside").iterdir()) == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runner.archive import inventory, reader
+from runner.archive import inventory, positions
 from runner.archive.reader import ArchiveReader
 from runner.archive.writer import ArchiveWriter
 from runner.lanes import Lanes
@@ -58,7 +58,7 @@ class Reads:
 
     def __init__(self, patched: pytest.MonkeyPatch) -> None:
         self.calls = self.bytes = 0
-        patched.setattr(reader, "_read_file_at", self._read)
+        patched.setattr(positions, "_read_file_at", self._read)
 
     def _read(self, descriptor: int, position: int, length: int) -> bytes:
         found = os.pread(descriptor, length, position)
@@ -102,7 +102,7 @@ def test_what_an_archive_holds_is_told_without_its_content(tmp_path: Path, monke
     monkeypatch.setattr(inventory, "_is_plain", counted)
     with ArchiveReader.open(path) as archive:
         reads = Reads(monkeypatch)
-        archive._read_at = reader._reading_at(archive._file)
+        archive._read_at = positions.reading_at(archive._file)
         folders = count_folders(archive)
         (found,) = (each.member for each in archive.own_members() if each.member.name == "files.jsonl")
     assert {name: count.files for name, count in folders.items()} == {"a": 100, "b": 100, "c": 100}
