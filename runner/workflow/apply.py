@@ -44,13 +44,11 @@ from runner.workflow.hooks import HookContext, failures_told, run_hooks
 from runner.workflow.media import MediaCopy, Survey, check_sources, survey
 from runner.workflow.pending import settle
 from runner.workflow.places import open_capture, open_destination
-from runner.workflow.politeness import lanes_of, make_way
+from runner.workflow.politeness import dump_connections, lanes_of, make_way
 from runner.workflow.references import ReferenceCheck, unchecked
 from runner.workflow.room import check_room, least_bytes
 from runner.workflow.shield import Shield
 from runner.workflow.together import Work, one_at_a_time, together
-
-_MOST_DUMP_JOBS = 4
 
 
 def apply(plan: Plan, reporter: Reporter) -> BackupReport:
@@ -257,7 +255,7 @@ class _Backup:
         last = self._state.last_backup()
         with self._stage(Action.DUMP, None if last is None else last.dump_bytes):
             gzip = into.compression is not Compression.STORE
-            for part in capture.parts(gzip=gzip, jobs=_dump_jobs(into.lanes), still_wanted=still_wanted):
+            for part in capture.parts(gzip=gzip, jobs=dump_connections(into.lanes.count), still_wanted=still_wanted):
                 into.add_part(part, lambda amount: self._reporter(StageAdvanced(Action.DUMP, amount)))
             return capture.record()
 
@@ -371,11 +369,6 @@ def _told(chunks: Iterator[bytes], advance: Callable[[int], object]) -> Iterator
     for chunk in chunks:
         yield chunk
         advance(len(chunk))
-
-
-def _dump_jobs(lanes: Lanes) -> int:
-    """Connections for pg_dump: it and the server take a core each, and the media want theirs."""
-    return max(1, min(lanes.count // 2, _MOST_DUMP_JOBS))
 
 
 def _workspace_failed(plan: Plan, error: OSError) -> WorkspaceFailed:

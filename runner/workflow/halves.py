@@ -276,7 +276,7 @@ class Halves:
     def _keep_inside(self, config: DatabaseConfig) -> None:
         """The engine calls this when its old content can still be read and can no longer change."""
         if self._kept_database is not None:
-            dump_database(config, self._kept_database, self._begin.names, self._workspace)
+            dump_database(config, self._kept_database, self._begin.names, self._workspace, lanes_of(self._profile))
 
     def _keep_database(self, database: Restoration, record: Replaced, state: ProfileState) -> Replaced:
         kept: Kept | None = None
@@ -311,7 +311,7 @@ class Halves:
             config = database.replaced()
             if config is not None:
                 self._started(Action.KEEP, None)
-                dump_database(config, self._kept_database, self._begin.names, self._workspace)
+                dump_database(config, self._kept_database, self._begin.names, self._workspace, lanes_of(self._profile))
                 self._reporter(StageEnded(Action.KEEP))
         except RunnerError as error:
             self._warn(not_kept(error.findings, f"{database.label}: {self._begin.names.replaced_database}"))

@@ -23,7 +23,7 @@ from runner.durable import (
 )
 from runner.errors import DumpIncomplete, Finding, WorkspaceFailed
 from runner.journal import Begin, Journal
-from runner.lanes import Lanes, lanes_for
+from runner.lanes import Lanes
 from runner.media.trees import remove_tree as remove_media
 from runner.messages import msg
 from runner.model.manifest import DatabaseRecord
@@ -33,15 +33,16 @@ from runner.model.replaced import KeptDump, KeptFile, KeptOnServer, Replaced
 from runner.planning.safety import SafetyCopy, copies_to_remove
 from runner.state import ProfileState
 from runner.workflow.places import open_capture, open_restoration
+from runner.workflow.politeness import dump_connections
 
 _CHUNK_BYTES = 1 << 20
 
 
-def dump_database(config: DatabaseConfig, target: Path, names: RunNames, workspace: Path) -> None:
+def dump_database(config: DatabaseConfig, target: Path, names: RunNames, workspace: Path, jobs: int) -> None:
     """Write the whole database into the new folder `target`, a dump in directory format, and prove it.
 
     It has another name until every byte was read again; what it holds stands in `TARGET.json`. What a profile leaves
-    out of its backups is in it. Raises RunnerError; then there is no `target`.
+    out of its backups is in it. `jobs`: how many threads. Raises RunnerError; then there is no `target`.
     """
     whole: DatabaseConfig = config
     if isinstance(config, PostgresqlConfig):
@@ -54,9 +55,9 @@ def dump_database(config: DatabaseConfig, target: Path, names: RunNames, workspa
         make_private_folder(target.parent)
         remove_tree(partial)
         make_private_folder(partial)
-        with Lanes(lanes_for(None)) as lanes, open_capture(whole, scratch, f"{names.timestamp}_replaced") as capture:
+        with Lanes(jobs) as lanes, open_capture(whole, scratch, f"{names.timestamp}_replaced") as capture:
             hashes: dict[Path, str] = {}
-            for part in capture.parts(gzip=True, jobs=lanes.count):
+            for part in capture.parts(gzip=True, jobs=dump_connections(jobs)):
                 path = partial / Path(part.name).name
                 packed = gzipped(part.chunks, Compression.AUTO, lanes) if part.packing == "gzip" else part.chunks
                 digest = hashlib.sha256()
