@@ -3,8 +3,8 @@
 import json
 import os
 import random
-import signal
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
