@@ -147,14 +147,21 @@ def sqlite_scene(folder: Path, *, extra: str = "") -> Scene:
     return Scene(project, template, old, new)
 
 
-def counted_calls(project: Project, strace: str, log: Path, *arguments: str) -> dict[str, list[int]]:
-    """For each kind of call, the numbers (within a process) of those that touch a file of the project's."""
+def counted_calls(
+    project: Project, strace: str, log: Path, *arguments: str, alone: bool = False
+) -> dict[str, list[int]]:
+    """For each kind of call, the numbers (within a thread) of those that touch a file of the project's.
+
+    A strike at one of them strikes every thread and every program at its call of that number. `alone`: only those
+    numbers that no call has which is for something else, such as a line on stderr.
+    """
     names = "|".join(CALLS)
     trace = (strace, "-f", "-y", "-qq", "-e", f"trace={names.replace('|', ',')}", "-o", str(log))
     done = project.run(*arguments, before=trace)
     assert done.returncode == 0, done.stderr
     numbers: Counter[tuple[str, str]] = Counter()
     touching: dict[str, list[int]] = {name: [] for name in CALLS}
+    elsewhere: dict[str, set[int]] = {name: set() for name in CALLS}
     for line in log.read_text("utf-8", "replace").splitlines():
         call = re.match(rf"(\d+) +({names})\((?:\d+<(.*?)>)?", line)
         if call is None:
@@ -162,6 +169,10 @@ def counted_calls(project: Project, strace: str, log: Path, *arguments: str) -> 
         numbers[call[1], call[2]] += 1
         if str(project.folder) in line:
             touching[call[2]].append(numbers[call[1], call[2]])
+        else:
+            elsewhere[call[2]].add(numbers[call[1], call[2]])
+    if alone:
+        return {name: [each for each in found if each not in elsewhere[name]] for name, found in touching.items()}
     return touching
 
 

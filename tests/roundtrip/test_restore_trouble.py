@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_a_disk_that_takes_no_more_files(small_disk: Path, tmp_path: Path, amoun
 @pytest.mark.parametrize("few", [6, pytest.param(None, marks=pytest.mark.slow)], ids=["some", "many"])
 def test_a_disk_that_is_full_at_any_call(tmp_path: Path, strace: str, few: int | None) -> None:
     scene = sqlite_scene(tmp_path)
-    calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes")
+    calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes", alone=True)
     outcomes: dict[tuple[str, int], str] = {}
     for call, number in points({name: calls[name] for name in FILLING}, few):
         scene.reset()
@@ -198,16 +199,19 @@ def terminated(scene: Scene, strace: str, call: str, number: int) -> str:
     done = scene.project.run("restore", "app", "--yes", before=struck(strace, call, number, "signal=SIGTERM"))
     where = f"{call} {number}: {done.returncode} {done.stderr}"
     assert "Traceback" not in done.stderr, where
-    assert done.returncode in (130, 0, 3), where
+    code = done.returncode
+    if code == -signal.SIGTERM and "error: interrupted" in done.stderr:
+        code = 130  # each thread is struck once: a second signal came as the outcome of the first was told
+    assert code in (130, 0, 3), where
     assert not scene.is_interrupted(), where
     live = scene.live()
     assert live in (scene.old, scene.new), where
     assert unnamed(scene, done.stderr) == [], where
     if live == scene.old:
-        assert done.returncode == 130, where
+        assert code == 130, where
         assert "interrupted" in done.stderr, where
         return "old"
-    if done.returncode == 130:
+    if code == 130:
         assert "it stays" in done.stderr, where
     return "new"
 
@@ -215,7 +219,7 @@ def terminated(scene: Scene, strace: str, call: str, number: int) -> str:
 @pytest.mark.parametrize("few", [5, pytest.param(None, marks=pytest.mark.slow)], ids=["some", "many"])
 def test_terminated_at_any_call_on_sqlite(tmp_path: Path, strace: str, few: int | None) -> None:
     scene = sqlite_scene(tmp_path)
-    calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes")
+    calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes", alone=True)
     outcomes = {point: terminated(scene, strace, *point) for point in points(calls, few)}
     assert set(outcomes.values()) == {"old", "new"}, outcomes
 
@@ -223,6 +227,6 @@ def test_terminated_at_any_call_on_sqlite(tmp_path: Path, strace: str, few: int 
 @pytest.mark.parametrize("few", [3, pytest.param(None, marks=pytest.mark.slow)], ids=["some", "many"])
 def test_terminated_at_any_call_on_postgresql(cluster: Cluster, tmp_path: Path, strace: str, few: int | None) -> None:
     with fresh_postgresql_scene(tmp_path, cluster) as scene:
-        calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes")
+        calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes", alone=True)
         outcomes = {point: terminated(scene, strace, *point) for point in points(calls, few)}
     assert set(outcomes.values()) == {"old", "new"}, outcomes
