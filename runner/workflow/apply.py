@@ -227,24 +227,24 @@ class _Backup:
         self, into: "_Into", capture: Capture | None, found: Survey | None, check: ReferenceCheck | None
     ) -> tuple[DatabaseRecord | None, MediaRecord | None]:
         """The dump and the media: at the same time where more than one lane may work, otherwise one after the other."""
-        databases: list[DatabaseRecord] = []
-        medias: list[MediaRecord] = []
+        dumps: list[DatabaseRecord] = []
+        copies: list[MediaRecord] = []
         stop_dump, stop_media = Stop(), Stop()
 
         def dump() -> None:
             if capture is not None:
-                databases.append(self._dump(capture, into, stop_dump.check))
+                dumps.append(self._dump(capture, into, stop_dump.check))
 
         def copy() -> None:
             if found is not None:
-                medias.append(self._copy_media(into, check, found, stop_media.check))
+                copies.append(self._copy_media(into, check, found, stop_media.check))
 
         if capture is not None and found is not None and into.lanes.count > 1:
             together(Work(copy, stop_media.set), Work(dump, stop_dump.set))
         else:
             dump()
             copy()
-        database, media = next(iter(databases), None), next(iter(medias), None)
+        database, media = next(iter(dumps), None), next(iter(copies), None)
         if media is not None:
             into.writer.end_media()
         if capture is not None and database is not None:
