@@ -13,6 +13,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins for pg_du
 
 REAL = '"{bin}/pg_dump" "$@"'
 FOLDER = 'for argument; do case "$argument" in --file=*) folder="${argument#--file=}";; esac; done'
+# The real dump is made aside and spoilt there: what is whole in the folder may be taken while pg_dump runs.
+ASIDE = '"{bin}/pg_dump" "$@" --file="$folder.aside"; folder="$folder.aside"'
+BACK = 'mv "$folder" "${folder%.aside}"'
 LARGEST = 'largest=$(ls -S "$folder"/*.dat | grep -v toc.dat | head -1)'
 
 
@@ -53,8 +56,8 @@ def assert_refused(project: Project, code: int, *words: str) -> str:
     [
         (f"{REAL}; echo 'half way' >&2; kill -9 $$", 14, ("signal 9", "half way")),
         (f"{REAL}; echo 'disk full' >&2; exit 1", 14, ("exit code 1", "disk full")),
-        (f"{FOLDER}; {REAL}; {LARGEST}; truncate -s 1000 $largest", 13, ("does not end as a whole one does",)),
-        (f"{FOLDER}; {REAL}; {LARGEST}; rm $largest", 13, ("left out the data file",)),
+        (f"{FOLDER}; {ASIDE}; {LARGEST}; truncate -s 1000 $largest; {BACK}", 13, ("does not end as a whole one does",)),
+        (f"{FOLDER}; {ASIDE}; {LARGEST}; rm $largest; {BACK}", 13, ("left out the data file",)),
         (f"{FOLDER}; {REAL}; truncate -s 3000 $folder/toc.dat", 14, ("pg_restore",)),
         ("exit 0", 14, ("pg_restore",)),
     ],

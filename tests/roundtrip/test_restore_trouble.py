@@ -221,7 +221,8 @@ def test_terminated_at_any_call_on_sqlite(tmp_path: Path, strace: str, few: int 
     scene = sqlite_scene(tmp_path)
     calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes", alone=True)
     outcomes = {point: terminated(scene, strace, *point) for point in points(calls, few)}
-    assert set(outcomes.values()) == {"old", "new"}, outcomes
+    if few is None:  # a few may all be of one side
+        assert set(outcomes.values()) == {"old", "new"}, outcomes
 
 
 @pytest.mark.parametrize("few", [3, pytest.param(None, marks=pytest.mark.slow)], ids=["some", "many"])
@@ -229,4 +230,5 @@ def test_terminated_at_any_call_on_postgresql(cluster: Cluster, tmp_path: Path, 
     with fresh_postgresql_scene(tmp_path, cluster) as scene:
         calls = counted_calls(scene.project, strace, tmp_path / "calls", "restore", "app", "--yes", alone=True)
         outcomes = {point: terminated(scene, strace, *point) for point in points(calls, few)}
-    assert set(outcomes.values()) == {"old", "new"}, outcomes
+    if few is None:  # a few may all be of one side
+        assert set(outcomes.values()) == {"old", "new"}, outcomes
