@@ -48,7 +48,7 @@ def run(
 
     `told` gets what a program that ended well said on stderr, if it said anything: most often a warning.
     """
-    with _started(arguments, environment or {}) as child, ending(child.terminate):
+    with running(arguments, environment) as child, ending(child.terminate):
         output = child.stdout.read()
         child.wait()
         words = child.last_words()
@@ -61,17 +61,10 @@ def stream(
     arguments: Sequence[str], environment: Environment | None = None, *, ending: Ending = _never
 ) -> Iterator[bytes]:
     """Run a program and yield its stdout in chunks; raises ToolFailed at the end when it ended badly."""
-    with _started(arguments, environment or {}) as child, ending(child.terminate):
+    with running(arguments, environment) as child, ending(child.terminate):
         while chunk := child.stdout.read(_CHUNK_BYTES):
             yield chunk
         child.wait()
-
-
-@contextmanager
-def running(arguments: Sequence[str], environment: Environment | None = None) -> Iterator["Child"]:
-    """Run a program beside the caller; at the end of the block it is ended, if it still runs. Raises ToolMissing."""
-    with _started(arguments, environment or {}) as child:
-        yield child
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +157,7 @@ class Child:
     """A running program, its stdout, and a file that collects its stderr (a pipe could fill up and block it)."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", errors: IO[bytes], secrets: Sequence[Secret]) -> None:
-        assert process.stdout is not None  # noqa: S101 - always a pipe, see `_started`
+        assert process.stdout is not None  # noqa: S101 - always a pipe, see `running`
         self.stdout = process.stdout
         self._process = process
         self._errors = errors
@@ -185,7 +178,7 @@ class Child:
             raise ToolFailed(
                 msg(
                     "`{program}` ended with {code}: {stderr}",
-                    program=Path(str(self._process.args[0])).name,  # type: ignore[index]  # always a list, see `_started`
+                    program=Path(str(self._process.args[0])).name,  # type: ignore[index]  # always a list, see `running`
                     code=f"signal {-code}" if code < 0 else f"exit code {code}",
                     stderr=self.last_words() or "it said nothing",
                 )
@@ -218,7 +211,9 @@ class Child:
 
 
 @contextmanager
-def _started(arguments: Sequence[str], environment: Environment) -> Iterator[Child]:
+def running(arguments: Sequence[str], environment: Environment | None = None) -> Iterator[Child]:
+    """Run a program beside the caller; at the end of the block it is ended, if it still runs. Raises ToolMissing."""
+    environment = environment or {}
     secrets = [value for value in environment.values() if isinstance(value, Secret)]
     revealed = {name: value.reveal() if isinstance(value, Secret) else value for name, value in environment.items()}
     with tempfile.TemporaryFile() as errors:
