@@ -7,7 +7,7 @@ The writer writes what these functions return, and the reader accepts nothing el
 import stat
 import struct
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -26,8 +26,7 @@ _TIME_EXTRA = struct.Struct("<2HBl")
 _MAX_16 = 0xFFFF
 _MAX_32 = 0xFFFF_FFFF
 MAX_NAME = 60_000  # with the extra fields, below the 65,535 bytes that a header's length fields count
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_DAY = _EPOCH.toordinal()
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86_400
 _FIRST_SECOND = (date.min.toordinal() - _EPOCH_DAY) * _DAY_SECONDS
 _LAST_SECOND = (date.max.toordinal() - _EPOCH_DAY + 1) * _DAY_SECONDS - 1
@@ -72,30 +71,6 @@ class Described(Protocol):
     def zip64(self) -> bool: ...
 
 
-class _Stamped(NamedTuple):
-    name_bytes: bytes
-    method: Method
-    size: int
-    stored_bytes: int
-    stamp: Stamp
-    mode: int
-    zip64: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a local and a central header say of one member. Sizes in bytes; `modified` is aware, `mode` as in stat."""
-
-    name: bytes
-    method: int
-    crc: int
-    size: int
-    size_stored: int
-    modified: datetime
-    mode: int
-    zip64: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class Ending:
     """What the end of an archive says: where the central directory and the manifest lie."""
@@ -107,21 +82,17 @@ class Ending:
     manifest_sha256: str
 
 
-def member_time(mtime_ns: int, offset: timedelta) -> datetime:
-    """The instant as local time at the archive's own UTC offset, in whole seconds.
-
-    By arithmetic alone: the same on every system, whose own calls differ before 1970 and after 3000. What `datetime`
-    cannot hold becomes 1970.
-    """
-    zone = timezone(offset)
-    try:
-        return (_EPOCH + timedelta(seconds=mtime_ns // 1_000_000_000)).astimezone(zone)
-    except OverflowError:
-        return _EPOCH.astimezone(zone)
+def offset_seconds(moment: datetime) -> int:
+    """The UTC offset of an aware time."""
+    return (moment.utcoffset() or timedelta(0)) // timedelta(seconds=1)
 
 
 def media_stamp(mtime_ns: int, offset_seconds: int) -> Stamp:
-    """The stamp of `member_time`, at a fraction of its cost: an archive has one for each of its files."""
+    """The stamp of an instant as local time at the archive's own UTC offset; 1970 where no calendar holds it.
+
+    By arithmetic alone: the same on every system, whose own calls differ before 1970 and after 3000; and quick, because
+    an archive has one for each of its files.
+    """
     seconds = mtime_ns // 1_000_000_000
     if not (_FIRST_SECOND <= seconds <= _LAST_SECOND and _FIRST_SECOND <= seconds + offset_seconds <= _LAST_SECOND):
         seconds = 0
@@ -151,11 +122,6 @@ def largest_size(*, zip64: bool) -> int:
     return 1 << 62 if zip64 else _MAX_32 - 1
 
 
-def local_header_length(header_name: bytes, modified: datetime, *, zip64: bool) -> int:
-    """How long `local_header` is; known before the content is."""
-    return local_length(len(header_name), moment_stamp(modified), zip64=zip64)
-
-
 def local_length(name_bytes: int, stamp: Stamp, *, zip64: bool) -> int:
     """How long the local header of a member is."""
     return _LOCAL.size + name_bytes + len(stamp.extra) + (20 if zip64 else 0)
@@ -167,16 +133,6 @@ def central_length(name_bytes: int, stamp: Stamp, offset: int, *, zip64: bool) -
     if zip64 or offset >= _MAX_32:
         length += 4 + (16 if zip64 else 0) + (8 if offset >= _MAX_32 else 0)
     return length
-
-
-def local_header(header: Header) -> bytes:
-    """The local file header (4.3.7)."""
-    return headers(_stamped(header), header.crc, 0)[0]
-
-
-def central_header(header: Header, offset: int) -> bytes:
-    """The central directory's file header (4.3.12) of a member whose local header lies at `offset`."""
-    return headers(_stamped(header), header.crc, offset)[1]
 
 
 def headers(member: Described, crc: int, offset: int) -> tuple[bytes, bytes]:
@@ -258,18 +214,6 @@ def parse_ending(tail: bytes) -> Ending | None:
 def claims_to_be_ours(tail: bytes) -> bool:
     """Whether these last bytes of a file look like an archive of this format, whole or damaged."""
     return _COMMENT_START in tail
-
-
-def _stamped(header: Header) -> _Stamped:
-    return _Stamped(
-        header.name,
-        "store" if header.method == STORED else "deflate",
-        header.size,
-        header.size_stored,
-        moment_stamp(header.modified),
-        header.mode,
-        header.zip64,
-    )
 
 
 @lru_cache(1024)

@@ -1,4 +1,4 @@
-"""A member as the reader sees it: what the manifest or the inventory promises, and the headers that follow from it."""
+"""A member as the manifest or the inventory describes it, and the headers that follow from that."""
 
 import stat
 from typing import NamedTuple

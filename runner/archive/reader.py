@@ -9,7 +9,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -52,7 +52,7 @@ class ArchiveReader:
         self.manifest: Manifest = decode_manifest(content, name)
         self.created_at = self._creation_time()
         self._stamp = layout.moment_stamp(self.created_at)
-        self._offset_seconds = (self.created_at.utcoffset() or timedelta(0)) // timedelta(seconds=1)
+        self._offset_seconds = layout.offset_seconds(self.created_at)
         self.manifest_member = self._stored(
             Member(name=MANIFEST_NAME, size=len(content), sha256=self.ending.manifest_sha256)
         )

@@ -5,13 +5,12 @@ central directory and the inventory grow in temporary files. Two threads may wri
 dump's members and the media's lie in between each other, each half in its own order.
 """
 
-import stat
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -21,15 +20,14 @@ import msgspec
 from runner.archive import layout
 from runner.archive.compress import worth_deflating
 from runner.archive.inventory import encode_line, member_name, raw_target, stat_mode
-from runner.archive.layout import Ending, Header
+from runner.archive.layout import Ending, Stamp
 from runner.archive.manifest import encode_manifest
+from runner.archive.members import MANIFEST_MODE, StoredMember
 from runner.archive.packing import BLOCK_BYTES, Fingerprint, Packed, deflated, pack
 from runner.durable import FlushBehind
 from runner.lanes import Lanes
 from runner.model.manifest import INVENTORY_NAME, MANIFEST_NAME, InventoryEntry, Manifest, Member
 from runner.model.profile import Compression
-
-_MEMBER_MODE = stat.S_IFREG | 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +42,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class PackedEntry:
-    """A media entry that is ready to be written: its line of the inventory, its local header, its content."""
+    """A media entry that is ready to be written: its line of the inventory, what its headers say, its content."""
 
     entry: InventoryEntry
-    header: Header
-    local_header: bytes
+    member: StoredMember
+    crc: int
     stored: bytes
 
 
@@ -57,8 +55,12 @@ class _MemberHead:
     """What of a header is known before the content: the name as it stands in the zip, the time and the mode."""
 
     name: str
-    modified: datetime
+    stamp: Stamp
     mode: int
+
+    def length(self, *, zip64: bool) -> int:
+        """How long the local header is."""
+        return layout.local_length(len(self.name.encode("utf-8")), self.stamp, zip64=zip64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +104,19 @@ class _Written:
             zip64=self.zip64,
         )
 
-    def header(self, head: _MemberHead) -> Header:
-        return Header(
-            name=head.name.encode("utf-8"),
-            method=layout.STORED if self.sha256_stored is None else layout.DEFLATED,
-            crc=self.crc,
+    def stored(self, head: _MemberHead) -> StoredMember:
+        """The member that its headers describe."""
+        return StoredMember(
+            name_bytes=head.name.encode("utf-8"),
             size=self.size,
-            size_stored=self.size_stored,
-            modified=head.modified,
-            mode=head.mode,
+            sha256=self.sha256,
+            method="store" if self.sha256_stored is None else "deflate",
+            stored_bytes=self.size_stored,
+            sha256_stored=self.sha256_stored,
             zip64=self.zip64,
+            stamp=head.stamp,
+            mode=head.mode,
+            header_length=head.length(zip64=self.zip64),
         )
 
 
@@ -125,8 +130,8 @@ class ArchiveWriter:
         self, file: BinaryIO, scratch: Path, created_at: datetime, compression: Compression, lanes: Lanes
     ) -> None:
         self._file = file
-        self._created_at = created_at.replace(microsecond=0)
-        self._offset: timedelta = created_at.utcoffset() or timedelta(0)
+        self._stamp = layout.moment_stamp(created_at)
+        self._offset_seconds = layout.offset_seconds(created_at)
         self._compression = compression
         self._lanes = lanes
         self._turn = threading.RLock()
@@ -172,7 +177,7 @@ class ArchiveWriter:
 
     def add_member(self, name: str, chunks: Iterable[bytes], expected_size: int, *, deflate: bool) -> Member:
         """Add a member that is not media. `expected_size` is the most that the content may have."""
-        head = _MemberHead(name, self._created_at, _MEMBER_MODE)
+        head = self._own_head(name)
         chunks = iter(chunks)
         begun = next(chunks, b"")  # what takes long before its first byte, holds nobody up
         with self._turn:
@@ -194,11 +199,19 @@ class ArchiveWriter:
     def add_packed(self, entries: Sequence[PackedEntry]) -> None:
         """Add media entries and their lines of the inventory."""
         with self._turn:
-            self._file.write(b"".join(part for each in entries for part in (each.local_header, each.stored)))
+            contents: list[bytes] = []
+            directory: list[bytes] = []
+            position = self._position
             for each in entries:
-                end = self._position + len(each.local_header) + len(each.stored)
-                self._finish(each.header, end)
+                local, central = each.member.headers(each.crc, position)
+                contents += (local, each.stored)
+                directory.append(central)
+                position += each.member.whole_length
+            self._file.write(b"".join(contents))
+            self._directory.write(b"".join(directory))
             self._inventory.write(b"".join(encode_line(each.entry) for each in entries))
+            self._count += len(entries)
+            self._reached(position)
 
     def add_media_file(self, entry: InventoryEntry, chunks: Iterable[bytes], expected_size: int) -> InventoryEntry:
         """Add a file. `entry` holds what is known before its content is read; the returned one is complete."""
@@ -223,8 +236,7 @@ class ArchiveWriter:
         """
         manifest = msgspec.structs.replace(draft, members=tuple(self.members))
         content = encode_manifest(manifest)
-        head = _MemberHead(MANIFEST_NAME, self._created_at, _MEMBER_MODE)
-        written = self._write(head, iter((content,)), len(content), Compression.STORE)
+        written = self._write(self._own_head(MANIFEST_NAME), iter((content,)), len(content), Compression.STORE)
         size = self._directory.tell()
         ending = Ending(self._position, size, self._count, len(content), written.sha256)
         self._directory.seek(0)
@@ -235,14 +247,17 @@ class ArchiveWriter:
         self._flush.finish()
         return manifest
 
+    def _own_head(self, name: str) -> _MemberHead:
+        return _MemberHead(name, self._stamp, MANIFEST_MODE)
+
     def _media_head(self, entry: InventoryEntry) -> _MemberHead:
-        return _MemberHead(member_name(entry), layout.member_time(entry.mtime_ns, self._offset), stat_mode(entry))
+        stamp = layout.media_stamp(entry.mtime_ns, self._offset_seconds)
+        return _MemberHead(member_name(entry), stamp, stat_mode(entry))
 
     def _packed(self, entry: InventoryEntry, packed: Packed) -> PackedEntry:
         written = _Written.of(packed)
-        header = written.header(self._media_head(entry))
         whole = entry if entry.type == "directory" else written.into(entry)
-        return PackedEntry(whole, header, layout.local_header(header), packed.stored)
+        return PackedEntry(whole, written.stored(self._media_head(entry)), packed.crc, packed.stored)
 
     def _write(
         self, head: _MemberHead, chunks: Iterator[bytes], expected_size: int, compression: Compression
@@ -259,9 +274,10 @@ class ArchiveWriter:
         """Content that is in memory already: header and bytes go out in one write, with nothing to patch."""
         packed = pack(head.name, content, compression)
         written = _Written.of(packed)
-        header = written.header(head)
-        self._file.write(layout.local_header(header) + packed.stored)
-        self._finish(header, self._file.tell())
+        member = written.stored(head)
+        local = self._describe(member, written.crc)
+        self._file.write(local + packed.stored)
+        self._reached(self._position + member.whole_length)
         return written
 
     def _write_large(
@@ -270,8 +286,7 @@ class ArchiveWriter:
         """Content that is streamed: room for the header first, the header itself when everything is known."""
         start = self._position
         zip64 = expected_size >= layout.ZIP64_FROM
-        room = layout.local_header_length(head.name.encode("utf-8"), head.modified, zip64=zip64)
-        self._file.write(b"\0" * room)
+        self._file.write(b"\0" * head.length(zip64=zip64))
         content, stored = Fingerprint(self._lanes), Fingerprint(self._lanes)
         if compression is Compression.STORE:
             self._append(chunks, content)
@@ -286,12 +301,12 @@ class ArchiveWriter:
             None if compression is Compression.STORE else stored.sha256(),
             zip64,
         )
-        header = written.header(head)
+        member = written.stored(head)
+        end = start + member.whole_length
         self._file.seek(start)
-        self._file.write(layout.local_header(header))
-        end = start + room + whole.size
+        self._file.write(self._describe(member, written.crc))
         self._file.seek(end)
-        self._finish(header, end)
+        self._reached(end)
         return written
 
     def _append(self, chunks: Iterable[bytes], fingerprint: Fingerprint) -> None:
@@ -300,9 +315,15 @@ class ArchiveWriter:
             self._file.write(chunk)
             self._flush.written(self._file.tell())
 
-    def _finish(self, header: Header, end: int) -> None:
-        self._directory.write(layout.central_header(header, self._position))
+    def _describe(self, member: StoredMember, crc: int) -> bytes:
+        """Note the member that begins here in the central directory; returns its local header."""
+        local, central = member.headers(crc, self._position)
+        self._directory.write(central)
         self._count += 1
+        return local
+
+    def _reached(self, end: int) -> None:
+        """The next member begins at `end`."""
         self._position = end
         self._flush.written(end)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from runner.databases.base import Capture
 from runner.durable import make_private_folder
 from runner.errors import Finding, ReferencesMissing, RunnerError
-from runner.media.references import Resolution, Verdict, reference_key, resolve_reference
+from runner.media.references import ReferenceResolver, Resolution, Verdict, reference_key
 from runner.media.select import Selection
 from runner.messages import Message, msg, printable
 from runner.model.manifest import ReferencesRecord
@@ -32,8 +32,8 @@ class ReferenceCheck:
     def __init__(self, capture: Capture, media: MediaConfig) -> None:
         self._capture = capture
         self._media = media
-        self._root = Path(os.path.realpath(media.root))
-        self._selection = Selection(media.exclude)
+        root = Path(os.path.realpath(media.root))
+        self._resolve = ReferenceResolver(root, media.url, Selection(media.exclude)).resolve
         self._pending: dict[str, list[_Named]] = {}
         self._gone: set[_Named] = set()
         self._missing: list[str] = []
@@ -116,9 +116,6 @@ class ReferenceCheck:
             for reference, values in left.items()
             for value in self._capture.still_referenced(reference, values)
         }
-
-    def _resolve(self, value: str) -> Resolution:
-        return resolve_reference(value, self._root, self._media.url, self._selection)
 
     def _take(self, reference: Reference, value: str, resolution: Resolution) -> None:
         match resolution.verdict:

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from runner.media.references import Verdict, reference_key, resolve_reference
+from runner.media.references import ReferenceResolver, Resolution, Verdict, reference_key
 from runner.media.select import Selection
+
+
+def resolve_reference(value: str, root: Path, url: str | None, selection: Selection) -> Resolution:
+    """Both ways of asking, which must not differ."""
+    quick, plain = (ReferenceResolver(root, url, selection, aliases=aliases) for aliases in (False, True))
+    found = plain.resolve(value)
+    assert os.name == "nt" or quick.resolve(value) == quick.resolve(value) == found
+    return found
 
 
 @pytest.fixture
@@ -76,6 +84,11 @@ def test_links_are_followed_to_the_file_that_is_saved(root: Path) -> None:
     (root / "out.pdf").symlink_to(root.parent / "outside.pdf")
     assert resolve_reference("photos/2026/n° 1.pdf", root, None, Selection([])).path == "reçus/2026/n° 1.pdf"
     assert resolve_reference("out.pdf", root, None, Selection([])).verdict is Verdict.OUTSIDE
+    (root / "elsewhere").symlink_to("..")
+    (root / "here").symlink_to(".")
+    assert resolve_reference("elsewhere/outside.pdf", root, None, Selection([])).verdict is Verdict.OUTSIDE
+    assert resolve_reference("here/a%20b.pdf", root, None, Selection([])).path == "a%20b.pdf"
+    assert resolve_reference("here/reçus/2026/n° 1.pdf", root, None, Selection([])).path == "reçus/2026/n° 1.pdf"
 
 
 def test_a_link_to_what_is_left_out_or_is_no_file_is_no_file(root: Path) -> None:
