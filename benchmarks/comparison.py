@@ -218,8 +218,11 @@ def _changed(now: _Round, stage: Stage, tool: Tool) -> Cost:
 def _measure_verify(now: _Round, stage: Stage, name: tuple[str, str]) -> None:
     archive = max((stage.folder / "out").glob("*.zip"), key=lambda path: path.stat().st_mtime_ns)
     now.keep(name, VERIFY, now.measure(stage, f"{runner_command()} verify school"))
-    (hashed,) = (limit.title for limit in limits.LIMITS if limit.name == limits.HASH)
-    now.keep(("limit", hashed), LIMIT, now.measure(stage, limits.hash_script(archive)))
+    titles = {limit.name: ("limit", limit.title) for limit in limits.LIMITS}
+    now.measure(stage, limits.cut_script(archive))
+    now.keep(titles[limits.HASH], LIMIT, now.measure(stage, limits.hash_script()))
+    now.measure(stage, "rm first second")
+    now.keep(titles[limits.HASH_PIPED], LIMIT, now.measure(stage, limits.piped_hash_script(archive)))
 
 
 def verdict_of(expected: Print, source: Source) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import limits
 from benchmarks.comparison import Settings, compare
 from benchmarks.measure import CommandFailed, Scene
 from benchmarks.results import AGAIN, CHANGED, FIRST, LIMIT, RESTORE, RIGHT, VERIFY
@@ -41,7 +42,7 @@ def test_a_comparison_runs_to_its_end_and_every_restore_is_right(tmp_path: Path)
     ):
         assert [run.operation for run in found.runs if run.title == tool.title] == operations
         assert all(found.median(tool.title, operation) for operation in operations)
-    assert len([run for run in found.runs if run.operation == LIMIT]) == 4
+    assert len([run for run in found.runs if run.operation == LIMIT]) == len(limits.LIMITS)
     assert found.data.files > 90
     assert found.data.rows > 30_000
     assert not (tmp_path / "work").exists()
