@@ -6,7 +6,6 @@ whatever the machine does meanwhile falls upon all of them.
 """
 
 import datetime
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from benchmarks.results import AGAIN, CHANGED, FIRST, LIMIT, RESTORE, RIGHT, VER
 from benchmarks.school import TABLES
 from benchmarks.source import DATABASE, Print, Source, differences, make_source, running_server
 from benchmarks.tools import Runner, Stage, Tool, Unavailable, runner_command
+from benchmarks.trash import empty, take_away
 from tests.servers.postgresql import Cluster
 
 SHOWN_DIFFERENCES = 3
@@ -41,6 +41,10 @@ class Settings:
     @property
     def peers(self) -> Path:
         return self.cache / "peers"
+
+    @property
+    def trash(self) -> Path:
+        return self.cache / "trash"
 
 
 @dataclass(slots=True)
@@ -89,18 +93,19 @@ def compare(tools: Sequence[Tool], settings: Settings) -> Comparison:
 @contextmanager
 def bench(settings: Settings) -> Iterator[Cluster]:
     """A server and an empty work folder; both are gone afterwards, whatever happens."""
-    shutil.rmtree(settings.work, ignore_errors=True)
+    take_away(settings.work, settings.trash)
     settings.work.mkdir(parents=True)
     try:
         with running_server() as cluster:
             yield cluster
     finally:
-        shutil.rmtree(settings.work, ignore_errors=True)
+        empty(settings.work)
+        empty(settings.trash)
 
 
 def new_stage(settings: Settings, source: Source) -> Stage:
     """An empty folder for a tool; what an earlier one left is gone, its caches too."""
-    shutil.rmtree(settings.work / "tool", ignore_errors=True)
+    take_away(settings.work / "tool", settings.trash)
     stage = Stage(settings.work / "tool" / "files", source, settings.peers)
     stage.folder.mkdir(parents=True)
     return stage

@@ -18,6 +18,7 @@ from psycopg import sql
 from benchmarks.media import ADDED_FOLDER, change_media, copy_media, write_media
 from benchmarks.rows import load_school
 from benchmarks.school import TABLES
+from benchmarks.trash import take_away
 from tests.servers.postgresql import Cluster, find_installation, start_cluster
 
 DATABASE = "school"
@@ -60,11 +61,12 @@ def running_server() -> Iterator[Cluster]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The live application, below `folder`; `pristine` is the media as it was made."""
+    """The live application, below `folder`; `pristine` is the media as it was made, `trash` where old files go."""
 
     cluster: Cluster
     folder: Path
     pristine: Path
+    trash: Path
 
     @property
     def media(self) -> Path:
@@ -76,7 +78,7 @@ class Source:
 
     def reset(self) -> None:
         """The application as it was made."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        take_away(self.folder, self.trash)
         self.folder.mkdir(parents=True)
         copy_media(self.pristine, self.media)
         self.cluster.drop_database(DATABASE)
@@ -97,13 +99,13 @@ class Source:
 
     def spoil(self) -> None:
         """A bad day: rows and files are gone, but the application is there, and a restore has something to replace."""
-        shutil.rmtree(self.media / ADDED_FOLDER)
+        take_away(self.media / ADDED_FOLDER, self.trash)
         self.cluster.sql(DATABASE, "DELETE FROM school_grade WHERE id % 10 = 0")
         self._checkpoint()
 
     def wipe(self) -> None:
         """The day everything is gone: an empty database and an empty folder are left."""
-        shutil.rmtree(self.media)
+        take_away(self.media, self.trash)
         self.media.mkdir()
         self.cluster.drop_database(DATABASE)
         self.cluster.create_database(DATABASE)
@@ -128,7 +130,7 @@ class MediaAlone(Source):
         return False
 
     def wipe(self) -> None:
-        shutil.rmtree(self.media)
+        take_away(self.media, self.trash)
         self.media.mkdir()
 
     def fingerprint(self) -> Print:
@@ -142,7 +144,7 @@ def make_source(cluster: Cluster, cache: Path, work: Path, scale: float) -> Sour
     with cluster.connect(cluster.create_database(TEMPLATE, encoding="UTF8"), autocommit=False) as connection:
         load_school(connection, scale)
     cluster.sql(TEMPLATE, "VACUUM ANALYZE")
-    return Source(cluster, work / "app", cached_media(cache, scale))
+    return Source(cluster, work / "app", cached_media(cache, scale), cache / "trash")
 
 
 def cached_media(cache: Path, scale: float) -> Path:

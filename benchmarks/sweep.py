@@ -4,10 +4,8 @@ Time and memory should be straight lines. Each point is the median of its rounds
 its source.
 """
 
-import shutil
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks.comparison import Settings, bench, new_stage, scene_of, today, verdict_of, versions_of
 from benchmarks.machine import describe_machine
@@ -16,6 +14,7 @@ from benchmarks.media import write_small_files
 from benchmarks.results import RESTORE, RIGHT, VERIFY, Point, Sweep, median_cost
 from benchmarks.source import DATABASE, MediaAlone, Source, make_source
 from benchmarks.tools import OURS_LEAN, runner_command
+from benchmarks.trash import take_away
 from tests.servers.postgresql import Cluster
 
 BACKUP = "backup"
@@ -35,14 +34,15 @@ def sweep(settings: Settings) -> Sweep:
             source.reset()
             points += _measure(settings, "size", _bytes_of(source), source)
         for count in counts:
-            points += _measure(settings, "files", count, _small_files(cluster, settings.work, count))
+            points += _measure(settings, "files", count, _small_files(cluster, settings, count))
     return Sweep(settings.command, today(), settings.scale, settings.rounds, machine, versions, points)
 
 
-def _small_files(cluster: Cluster, work: Path, count: int) -> Source:
+def _small_files(cluster: Cluster, settings: Settings, count: int) -> Source:
     """Media alone: a database would cost the same at every point."""
-    source = MediaAlone(cluster, work / "app", pristine=work / "app" / "media")
-    shutil.rmtree(source.folder, ignore_errors=True)
+    folder = settings.work / "app"
+    source = MediaAlone(cluster, folder, folder / "media", settings.trash)
+    take_away(folder, settings.trash)
     write_small_files(source.media, count)
     return source
 

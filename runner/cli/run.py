@@ -98,10 +98,14 @@ def silence(stream: TextIO) -> None:
 
 def tell(line: str) -> None:
     """One line on stderr. A log that cannot be written to, a closed pipe or a full disk, must not stop a backup."""
+    stream: TextIO | None = sys.stderr  # None under `pythonw`
+    if stream is None:
+        return
     try:
-        click.echo(line, err=True)
+        # Not by `err=True`: click tries that stream out first, and takes a signal that comes meanwhile for its answer.
+        click.echo(line, file=stream)
     except OSError:
-        silence(sys.stderr)
+        silence(stream)
 
 
 def finding_data(finding: Finding) -> dict[str, str | None]:

@@ -1,5 +1,6 @@
 """Output that cannot be written, and signals that are to be ignored: neither stops a backup or hides its code."""
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.cli.run import tell
+from runner.errors import Interrupted
+from runner.messages import msg
 from tests.projects import COMMAND, Project
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full and signals of a Unix")
@@ -83,3 +87,18 @@ def test_a_signal_that_was_ignored_before_we_came_stays_so(project: Project, *, 
     finally:
         signal.signal(signal.SIGHUP, before)
     assert done.returncode == code, done.stderr
+
+
+def test_a_signal_during_a_line_of_the_log_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Struck(io.StringIO):
+        writes = 0
+
+        def write(self, text: str, /) -> int:
+            self.writes += 1
+            if self.writes == 1:
+                raise Interrupted(msg("now"))
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", Struck())
+    with pytest.raises(Interrupted):
+        tell("a line")
