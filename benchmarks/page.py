@@ -24,8 +24,8 @@ METHOD = """\
   changes some rows.
 - Figures are medians over the rounds. Everything is in the page cache, as on a machine that was just used.
 - After every command, runner's too, a `sync` of the file system is part of its time: what is measured is on the disk.
-- Between the turns nothing is deleted, only moved away and emptied: for five minutes after many files were deleted, ext4
-  is slow to make new ones, and that would be the bench's doing.
+- Between the turns nothing is deleted, only moved away and emptied: for five minutes after many files were deleted,
+  ext4 is slow to make new ones, and that would be the bench's doing.
 - CPU is user and system time of the command with all its children; the server's is that of PostgreSQL's processes
   meanwhile. Memory is the largest resident size of any one process of the command, by GNU time.
 - Bytes added is what the tool's folder holds more after the backup. Temporary disk is the most that it held beyond

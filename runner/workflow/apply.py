@@ -1,7 +1,7 @@
 """`runner apply`: one backup.
 
-lock → clean up → before_apply → check → snapshot → survey → references → dump → media → seal → verify → put → remember
-→ after_apply, which also comes after a failure; on_error comes last of all
+lock → clean up → before_apply → check → snapshot → survey → (dump | references → media) → seal → verify → put →
+remember → after_apply, which also comes after a failure; on_error comes last of all
 """
 
 import contextlib
@@ -34,7 +34,15 @@ from runner.errors import (
 from runner.events import Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.lanes import Lanes, Stop
 from runner.messages import msg, printable
-from runner.model.manifest import FORMAT_VERSION, RESTORE_NAME, DatabaseRecord, Manifest, MediaRecord, WarningRecord
+from runner.model.manifest import (
+    FORMAT_VERSION,
+    RESTORE_NAME,
+    DatabaseRecord,
+    Manifest,
+    MediaRecord,
+    ReferencesRecord,
+    WarningRecord,
+)
 from runner.model.plan import Action, Plan
 from runner.model.profile import Compression, MediaConfig
 from runner.model.report import BackupReport
@@ -171,7 +179,7 @@ class _Backup:
         return usable
 
     def _build(self, destinations: list[Destination]) -> tuple[Path, Manifest, str]:
-        """Snapshot, survey, references, dump, media, seal: the archive under a temporary name, and its own name."""
+        """Snapshot, survey, both halves, seal: the archive under a temporary name, and its own name."""
         name = numbered(self._plan.archive_name, frozenset().union(*(place.names() for place in destinations)))
         path = self._workspace.folder / "archive.zip"
         compression = self._profile.archive.compression
@@ -179,14 +187,12 @@ class _Backup:
             capture = self._open_capture(open_until_sealed)
             found = None if self._media is None else survey(self._media, compression)
             raise_all(check_room(self._profile, least_bytes(found, self._plan.variant, self._state.last_backup())))
-            check = self._check_references(capture)
-            self._check_empty_root(found, check)
             lanes = open_until_sealed.enter_context(Lanes(lanes_of(self._profile)))
             file = open_until_sealed.enter_context(create_private(path))
             writer = ArchiveWriter(file, self._workspace.folder, self._plan.created_at, compression, lanes)
             open_until_sealed.enter_context(writer)
-            database, media = self._both(_Into(writer, lanes, compression), capture, found, check)
-            manifest = self._seal(writer, database, media, check, name)
+            database, media, references = self._both(_Into(writer, lanes, compression), capture, found)
+            manifest = self._seal(writer, database, media, references, name)
         return path, manifest, name
 
     def _open_capture(self, stack: contextlib.ExitStack) -> Capture | None:
@@ -224,32 +230,47 @@ class _Backup:
         self._warn(Finding("media.empty", msg("the media root holds no file"), str(self._media.root)))
 
     def _both(
-        self, into: "_Into", capture: Capture | None, found: Survey | None, check: ReferenceCheck | None
-    ) -> tuple[DatabaseRecord | None, MediaRecord | None]:
-        """The dump and the media: at the same time where more than one lane may work, otherwise one after the other."""
+        self, into: "_Into", capture: Capture | None, found: Survey | None
+    ) -> tuple[DatabaseRecord | None, MediaRecord | None, ReferencesRecord | None]:
+        """The dump, and the media after their references: at the same time where more than one lane may work.
+
+        Otherwise the references come first, so that a missing file costs no dump.
+        """
         dumps: list[DatabaseRecord] = []
         copies: list[MediaRecord] = []
+        checks: list[ReferenceCheck | None] = []
         stop_dump, stop_media = Stop(), Stop()
 
         def dump() -> None:
             if capture is not None:
                 dumps.append(self._dump(capture, into, stop_dump.check))
 
+        def look() -> None:
+            checks.append(check := self._check_references(capture))
+            self._check_empty_root(found, check)
+
         def copy() -> None:
             if found is not None:
-                copies.append(self._copy_media(into, check, found, stop_media.check))
+                copies.append(self._copy_media(into, checks[0], found, stop_media.check))
+
+        def look_and_copy() -> None:
+            look()
+            stop_media.check()
+            copy()
 
         if capture is not None and found is not None and into.lanes.count > 1:
-            together(Work(copy, stop_media.set), Work(dump, stop_dump.set))
+            together(Work(look_and_copy, stop_media.set), Work(dump, stop_dump.set))
         else:
+            look()
             dump()
             copy()
-        database, media = next(iter(dumps), None), next(iter(copies), None)
+        database, media, check = next(iter(dumps), None), next(iter(copies), None), checks[0]
         if media is not None:
             into.writer.end_media()
         if capture is not None and database is not None:
             self._warn(*capture.findings(), *self._shrunk(database))
-        return database, media
+        columns = () if self._profile.media is None else self._profile.media.references
+        return database, media, unchecked(columns) if check is None else check.record()
 
     def _dump(self, capture: Capture, into: "_Into", still_wanted: StillWanted) -> DatabaseRecord:
         last = self._state.last_backup()
@@ -295,11 +316,10 @@ class _Backup:
         writer: ArchiveWriter,
         database: DatabaseRecord | None,
         media: MediaRecord | None,
-        check: ReferenceCheck | None,
+        references: ReferencesRecord | None,
         name: str,
     ) -> Manifest:
         plan, profile = self._plan, self._profile
-        references = unchecked(() if profile.media is None else profile.media.references)
         with self._stage(Action.SEAL):
             draft = Manifest(
                 format_version=FORMAT_VERSION,
@@ -314,7 +334,7 @@ class _Backup:
                 members=(),
                 database=database,
                 media=media,
-                references=references if check is None else check.record(),
+                references=references,
                 warnings=tuple(
                     WarningRecord(
                         code=finding.code,
