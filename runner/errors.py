@@ -13,6 +13,7 @@
     │   ├── ReferencesMissing          the database points at files that are not there
     │   └── FileLost                   a referenced file could not be captured whole
     ├── StepFailed               14    a step failed, or what it needs is not there
+    │   ├── ApplicationFailed          an application could not say where its data are
     │   ├── ToolFailed                 a child process ended badly
     │   ├── ToolMissing                a child process could not be found
     │   ├── HookFailed                 a program of `hooks` ended badly, took too long or is not there
@@ -179,6 +180,10 @@ class FileLost(IntegrityError):
 class StepFailed(RunnerError):
     code = "step"
     exit_code = ExitCode.STEP
+
+
+class ApplicationFailed(StepFailed):
+    code = "step.application"
 
 
 class ToolFailed(StepFailed):

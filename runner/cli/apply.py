@@ -47,7 +47,7 @@ def apply_outcome(settings: Settings, request: Request) -> Outcome:
 def _one(settings: Settings, request: Request, name: str) -> Outcome:
     if request.dry_run:
         plan = _plan(settings, request, name)
-        return Outcome({"plan": plan_data(plan)}, tuple(plan_lines(plan)))
+        return Outcome({"plan": plan_data(plan)}, tuple(plan_lines(plan)), plan.profile.warnings)
     plan = _plan(settings, request, name)
     with reporter(settings) as report:
         result = apply(plan, report)

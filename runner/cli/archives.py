@@ -33,7 +33,7 @@ Arguments = tuple[str, str]
 
 def list_outcome(settings: Settings, name: str) -> Outcome:
     """Destinations that failed are errors; what the others hold is listed all the same."""
-    profile = load_profile(settings, name)
+    profile = load_profile(settings, name, ask=False)
     catalogue = list_archives(profile, _now())
     several = len(profile.destinations) > 1
     lines = _list_lines(profile, catalogue.archives, several=several)
@@ -95,7 +95,7 @@ def _profile(settings: Settings, argument: str) -> Profile | None:
     if is_path(argument) or argument.lower().endswith(".zip"):
         return None
     try:
-        return load_profile(settings, argument)
+        return load_profile(settings, argument, ask=False)
     except UsageError:  # no such profile, or no backup.yml
         if is_there(argument):
             return None

@@ -7,7 +7,7 @@ from runner import config
 from runner.cli.settings import Settings
 from runner.errors import UsageError
 from runner.messages import msg
-from runner.model.profile import LocalDestination, Profile
+from runner.model.profile import DjangoApp, LocalDestination, Profile
 
 
 def find_root(settings: Settings) -> config.Root:
@@ -15,9 +15,25 @@ def find_root(settings: Settings) -> config.Root:
     return config.find_root(settings.config, Path.cwd())
 
 
-def load_profile(settings: Settings, name: str, *, need_variables: bool = True) -> Profile:
-    """One profile, valid and filled in. Raises ConfigurationInvalid or ProfileUnknown."""
-    return config.load(find_root(settings), name, environ=os.environ, need_variables=need_variables)
+def load_profile(settings: Settings, name: str, *, need_variables: bool = True, ask: bool = True) -> Profile:
+    """One profile, valid and filled in. Raises ConfigurationInvalid or ProfileUnknown, and RunnerError with `ask`.
+
+    `ask`: where it follows an application's settings, they are asked. Commands that need neither its database nor its
+    files do not ask, so that they work where the application does not.
+    """
+    return config.load(
+        find_root(settings),
+        name,
+        environ=os.environ,
+        need_variables=need_variables,
+        follow=_follow if ask else None,
+    )
+
+
+def _follow(app: DjangoApp) -> config.Told:
+    from runner.workflow.applications import follow
+
+    return follow(app)
 
 
 def with_destination(profile: Profile, folder: Path | None) -> Profile:

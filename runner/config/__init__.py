@@ -6,15 +6,19 @@
 Neither reads the environment of the process: it is an argument.
 """
 
+from runner.config.apps import Follow
 from runner.config.check import Checked, all_names, check, load
 from runner.config.path_rules import destination_conflict
+from runner.config.reading import Told
 from runner.config.root import Root, find_root
 from runner.config.schemas import SchemaKind, schema_text
 
 __all__ = [
     "Checked",
+    "Follow",
     "Root",
     "SchemaKind",
+    "Told",
     "all_names",
     "check",
     "destination_conflict",

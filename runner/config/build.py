@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, cast
 
+from runner.config.apps import django_app
 from runner.config.locations import located
 from runner.config.place import KeyPath
-from runner.config.reading import DEFAULT_SAFETY_COPIES, DEFAULT_STATE, SAFETY_DATABASE, Candidate, Reading
+from runner.config.reading import DEFAULT_SAFETY_COPIES, DEFAULT_STATE, SAFETY_DATABASE, UNASKED, Candidate, Reading
 from runner.config.variables import Expanded, expand
 from runner.messages import msg
 from runner.model.problem import Problem
@@ -83,12 +84,16 @@ class _Builder:
             hooks=self._hooks(),
             jobs=self._read.number("jobs"),
             priority=cast("Literal['normal', 'low']", self._read.text("priority") or "normal"),
+            app=django_app(self._read),
+            warnings=() if candidate.app is None else candidate.app.warnings,
         )
         stated = tuple(Variant(text) for _, text in self._read.texts("restore", "variants"))
         variants = stated or tuple(variant for variant in Variant if profile.serves(variant))
         return replace(profile, restore=replace(profile.restore, variants=variants))
 
     def _database(self) -> DatabaseConfig | None:
+        if self._candidate.app is UNASKED:
+            return None
         match self._read.text("database", "engine"):
             case "postgresql":
                 return PostgresqlConfig(
@@ -109,7 +114,7 @@ class _Builder:
         return None
 
     def _media(self) -> MediaConfig | None:
-        if not self._read.has("media"):
+        if not self._read.has("media") or self._candidate.app is UNASKED:
             return None
         references = tuple(
             Reference(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.config.apps import Follow, django_app, settings_say_it, unasked, with_settings
 from runner.config.build import build
 from runner.config.locations import located
 from runner.config.neighbours import clashes
@@ -36,8 +37,10 @@ class Checked:
     unset: tuple[Problem, ...]
 
 
-def check(root: Root, selection: Sequence[str] = (), *, environ: Mapping[str, str]) -> Checked:
-    """Check the profiles that `selection` names, or all of them.
+def check(
+    root: Root, selection: Sequence[str] = (), *, environ: Mapping[str, str], follow: Follow | None = None
+) -> Checked:
+    """Check the profiles that `selection` names, or all of them; where they name an application, `follow` asks it.
 
     A selection is a profile's name, or a file; a file that belongs to another project is checked in that one, and one
     that belongs to none is checked alone. A backup.yml stands for all profiles of its project. Raises
@@ -51,10 +54,13 @@ def check(root: Root, selection: Sequence[str] = (), *, environ: Mapping[str, st
         if not files:
             problems.append(_no_profile(project))
         candidates = {file: project.candidate(file, environ) for file in dict.fromkeys((*project.files, *files))}
+        followed = {
+            file: _followed(candidate, follow if file in files else None) for file, candidate in candidates.items()
+        }
         for file in files:
-            candidate = candidates[file]
-            others = [each for other, each in candidates.items() if other != file]
-            own = [*project.misnamed(file), *_own_problems(candidate)]
+            candidate = followed[file]
+            others = [each for other, each in followed.items() if other != file]
+            own = [*project.misnamed(file), *settings_say_it(candidates[file]), *_own_problems(candidate)]
             shared = _clashes(candidate, others)
             problems += own
             for problem in shared:
@@ -73,15 +79,17 @@ def all_names(root: Root) -> tuple[str, ...]:
     return root.names
 
 
-def load(root: Root, name: str, *, environ: Mapping[str, str], need_variables: bool) -> Profile:
+def load(
+    root: Root, name: str, *, environ: Mapping[str, str], need_variables: bool, follow: Follow | None = None
+) -> Profile:
     """The profile of that name, checked.
 
     Raises `ProfileUnknown`, and `ConfigurationInvalid` with every problem; with `need_variables`, a variable that is
-    not set is one.
+    not set is one. Raises what `follow` does.
     """
     if root.file_of(name) is None:
         raise _unknown(root, name)
-    checked = check(root, [name], environ=environ)
+    checked = check(root, [name], environ=environ, follow=follow)
     problems = checked.problems or (checked.unset if need_variables else ())
     if problems:
         raise invalid(problems)
@@ -125,6 +133,17 @@ def _chosen(root: Root, selection: Sequence[str]) -> dict[Root, list[Path]]:
         if file not in files:
             files.append(file)
     return {project: sorted(files) for project, files in chosen.items()}
+
+
+def _followed(candidate: Candidate, follow: Follow | None) -> Candidate:
+    """The candidate with what its application's settings say; they are not asked by a profile that is wrong."""
+    app = django_app(candidate.profile)
+    if app is None:
+        return candidate
+    alone = unasked(candidate)
+    if follow is None or any(settings_say_it(candidate)) or _own_problems(alone) or build(alone)[1]:
+        return alone
+    return with_settings(candidate, follow(app))
 
 
 def _own_problems(candidate: Candidate) -> list[Problem]:

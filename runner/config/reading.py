@@ -6,14 +6,15 @@ over it. Paths are located only where all their variables are set.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from runner.config.document import Document
+from runner.config.document import Document, Value
 from runner.config.locations import located, resolved
 from runner.config.place import KeyPath
 from runner.config.variables import Expanded, expand, misspelt
+from runner.errors import Finding
 
 _NO_PATH: Final = re.compile(r"://|[\x00-\x1f]")
 
@@ -24,6 +25,8 @@ DEFAULT_ARCHIVE_NAME: Final = "{profile}_backup_{timestamp}.zip"
 
 EXPANDED: Final = frozenset(
     {
+        "app.django.manage",
+        "app.django.python",
         "database.host",
         "database.name",
         "database.user",
@@ -94,11 +97,23 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What an application's settings say: `values` as a profile would say it, and what is to be told of it."""
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    warnings: tuple[Finding, ...] = ()
+
+
+UNASKED: Final = Told()
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A profile on its way from a file to a `Profile`: it may still be wrong anywhere.
 
     `profile` reads the file with the defaults below it, `project` reads backup.yml; `misspelt` are the parts that an
-    unknown key probably stands for.
+    unknown key probably stands for. `app` is what the settings of an application say, `UNASKED` where they have not
+    been asked and None where the profile names no application.
     """
 
     name: str
@@ -106,6 +121,7 @@ class Candidate:
     profile: Reading
     project: Reading
     misspelt: frozenset[str] = frozenset()
+    app: "Told | None" = None
 
     def lacks(self, part: str) -> bool:
         """Whether the profile has no such part, and no key that is a misspelt one."""

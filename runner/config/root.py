@@ -59,7 +59,8 @@ class Root:
         """
         document = read_document(file, shown(file, self.cwd))
         if isinstance(document.data, dict):
-            absent = (part for part in ("database", "media") if part not in document.data)
+            parts = () if "app" in document.data else ("database", "media")
+            absent = (part for part in parts if part not in document.data)
             document = document.over(self.document.below(("defaults",)).without(*absent))
         return Candidate(
             name=file.stem,

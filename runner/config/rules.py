@@ -27,7 +27,7 @@ _ANY_FILE: Final = "~~"
 
 
 def something_to_back_up(candidate: Candidate) -> Iterator[Problem]:
-    if candidate.lacks("database") and candidate.lacks("media"):
+    if candidate.lacks("database") and candidate.lacks("media") and candidate.lacks("app"):
         message = msg("neither `database` nor `media` is here, so there is nothing to back up")
         yield candidate.document.problem(ROOT, message, hint=msg("add one of them, or both"))
 

@@ -15,7 +15,6 @@ from runner.model.problem import Problem
 NOT_BUILT: Final = "configuration.not-built"
 
 UNBUILT: Final[tuple[KeyPath, ...]] = (
-    ("app",),
     ("archive", "encryption"),
     ("retention",),
     ("schedule",),

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from runner.errors import Finding
 from runner.model.secret import SecretReference
 
 
@@ -156,12 +157,28 @@ class RestoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DjangoApp:
+    """A Django project whose settings say where the database and the files are.
+
+    What is None is found: the settings module that `manage` names, the Python beside it, the one entry of `DATABASES`.
+    With `media` False the uploads are left out; with `references` True the settings are asked which columns name files.
+    """
+
+    manage: Path
+    settings: str | None = None
+    python: Path | None = None
+    database: str | None = None
+    media: bool = True
+    references: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One application: what to back up, where to put it, which restores are allowed.
 
-    At least one of `database` and `media` is present. `state` is the folder of locks, work in progress and records,
-    `project` the one of backup.yml. `jobs`: how many threads and connections work at once, None for as many as there
-    are cores to use.
+    At least one of `database` and `media` is present, or `app`, whose settings were not asked then. `state` is the
+    folder of locks, work in progress and records, `project` the one of backup.yml. `jobs`: how many threads and
+    connections work at once, None for as many as there are cores to use.
     """
 
     name: str
@@ -178,6 +195,9 @@ class Profile:
     project: Path | None = None
     jobs: int | None = None
     priority: Literal["normal", "low"] = "normal"
+    app: DjangoApp | None = None
+    warnings: tuple[Finding, ...] = ()
+    """What is to be told whenever it is carried out."""
 
     def serves(self, variant: Variant) -> bool:
         """Whether this profile has all the parts that `variant` holds."""

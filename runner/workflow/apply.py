@@ -146,6 +146,7 @@ class _Backup:
         self._warnings: list[Finding] = []
 
     def run(self, started: float) -> BackupReport:
+        self._warn(*self._profile.warnings)
         destinations = self._check()
         sealed, manifest, name = self._build(destinations)
         delivery = Delivery(self._plan, self._state, self._workspace, self._reporter)

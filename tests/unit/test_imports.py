@@ -88,6 +88,7 @@ def test_every_import_is_declared() -> None:
         for path in PACKAGE.rglob("*.py")
         for name in imported_names(path)
         if name != "runner" and name not in sys.stdlib_module_names
+        if path.name != "django_probe.py"  # runs where Django is, and not where runner is
         if declared.isdisjoint(normalised(provider) for provider in providers.get(name, ()))
     }
     assert undeclared == set()
