@@ -21,6 +21,7 @@ from benchmarks.peers import TOOLS
 from benchmarks.plots import NoMatplotlib, plot_growth
 from benchmarks.results import load_comparison, load_sweep, save
 from benchmarks.sweep import sweep
+from benchmarks.trash import empty
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
@@ -40,10 +41,14 @@ def main() -> int:
     compared, swept = (cache / f"{part}-{options.scale:g}.json" for part in ("comparison", "sweep"))
     if "startup" in parts:
         startup.main()
-    if "comparison" in parts:
-        save(compared, compare(list(chosen(TOOLS, options.tools)), settings))
-    if "sweep" in parts:
-        save(swept, sweep(settings))
+    try:
+        if "comparison" in parts:
+            save(compared, compare(list(chosen(TOOLS, options.tools)), settings))
+        if "sweep" in parts:
+            save(swept, sweep(settings))
+    finally:
+        empty(settings.work)
+        empty(settings.trash)
     shown = [part for part in ("comparison", "sweep") if part in parts or "page" in parts]
     comparison = load_comparison(compared) if "comparison" in shown and compared.exists() else None
     swept_now = load_sweep(swept) if "sweep" in shown and swept.exists() else None

@@ -19,7 +19,7 @@ from benchmarks.results import AGAIN, CHANGED, FIRST, LIMIT, RESTORE, RIGHT, VER
 from benchmarks.school import TABLES
 from benchmarks.source import DATABASE, Print, Source, differences, make_source, running_server
 from benchmarks.tools import Runner, Stage, Tool, Unavailable, runner_command
-from benchmarks.trash import empty, take_away
+from benchmarks.trash import take_away
 from tests.servers.postgresql import Cluster
 
 SHOWN_DIFFERENCES = 3
@@ -61,8 +61,8 @@ class _Round:
         self.source.reset()
         return new_stage(self.settings, self.source)
 
-    def measure(self, stage: Stage, script: str) -> Cost:
-        return scene_of(stage).measure(script)
+    def measure(self, stage: Stage, script: str, *, watched: bool = True) -> Cost:
+        return scene_of(stage).measure(script, watched=watched)
 
     def keep(self, tool: tuple[str, str], operation: str, cost: Cost | None, verdict: str = "") -> None:
         run = Run(*tool, operation, self.number, cost, verdict)
@@ -92,15 +92,14 @@ def compare(tools: Sequence[Tool], settings: Settings) -> Comparison:
 
 @contextmanager
 def bench(settings: Settings) -> Iterator[Cluster]:
-    """A server and an empty work folder; both are gone afterwards, whatever happens."""
+    """A server, and an empty work folder; the server is gone afterwards, whatever happens, and the folder empty."""
     take_away(settings.work, settings.trash)
     settings.work.mkdir(parents=True)
     try:
         with running_server() as cluster:
             yield cluster
     finally:
-        empty(settings.work)
-        empty(settings.trash)
+        take_away(settings.work, settings.trash)
 
 
 def new_stage(settings: Settings, source: Source) -> Stage:
@@ -178,12 +177,13 @@ def _expected(source: Source) -> Print:
 def _measure_limits(now: _Round) -> None:
     stage = now.stage()
     named = {limit.name: ("limit", limit.title) for limit in limits.LIMITS}
-    now.keep(named[limits.DUMP], LIMIT, now.measure(stage, limits.dump_script()))
-    now.keep(named[limits.COPY], LIMIT, now.measure(stage, limits.copy_script(stage)))
-    now.measure(stage, limits.prepare_restore_script(stage))
+    now.keep(named[limits.DUMP], LIMIT, now.measure(stage, limits.dump_script(), watched=False))
+    now.keep(named[limits.COPY], LIMIT, now.measure(stage, limits.copy_script(stage), watched=False))
+    take_away(stage.folder / "copy", now.settings.trash)
+    now.measure(stage, limits.prepare_restore_script(stage), watched=False)
     expected = stage.source.fingerprint()
     stage.source.wipe()
-    cost = now.measure(stage, limits.restore_script(stage))
+    cost = now.measure(stage, limits.restore_script(stage), watched=False)
     now.keep(named[limits.RESTORE], LIMIT, cost, verdict_of(expected, stage.source))
 
 

@@ -44,7 +44,7 @@ def copy_script(stage: Stage) -> str:
 
 def prepare_restore_script(stage: Stage) -> str:
     """What has to be there for `restore_script`; not measured."""
-    return f"rm -r copy\npg_dump -Fd -j2 -Z0 -f dump {DATABASE}\ntar -cf media.tar -C {stage.application} media"
+    return f"pg_dump -Fd -j2 -Z0 -f dump {DATABASE}\ntar -cf media.tar -C {stage.application} media"
 
 
 def restore_script(stage: Stage) -> str:

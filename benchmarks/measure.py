@@ -61,12 +61,18 @@ class Scene:
     environment: Mapping[str, str]
     server_pid: int
 
-    def measure(self, script: str) -> Cost:
-        """Run `script` by bash, stopping at its first error, and flush. Raises `CommandFailed`."""
+    def measure(self, script: str, *, watched: bool = True) -> Cost:
+        """Run `script` by bash, stopping at its first error, and flush. Raises `CommandFailed`.
+
+        Not `watched`: its temporary disk is not asked for, which would cost whatever makes many files there.
+        """
         flush_all()
         before = _bytes_below(self.folder)
         server_before = cpu_of_tree(self.server_pid)
-        with tempfile.TemporaryDirectory(prefix="runner-bench-") as name, _watching(self.folder) as watched:
+        with (
+            tempfile.TemporaryDirectory(prefix="runner-bench-") as name,
+            _watching(self.folder if watched else None) as seen,
+        ):
             times, said = Path(name, "times"), Path(name, "said")
             command = [GNU_TIME, "-q", "-f", "%U %S %M", "-o", str(times), *SHELL, f"{script}\nsync -f ."]
             started = time.perf_counter()
@@ -80,7 +86,7 @@ class Scene:
                     stderr=output,
                     start_new_session=True,
                 )
-                watched.session = process.pid
+                seen.session = process.pid
                 try:
                     code = process.wait()
                 except BaseException:
@@ -98,7 +104,7 @@ class Scene:
             server_cpu_seconds=cpu_of_tree(self.server_pid) - server_before,
             memory_bytes=int(kilobytes) * 1024,
             added_bytes=after - before,
-            temporary_bytes=max(0, watched.peak_bytes - max(before, after)),
+            temporary_bytes=max(0, seen.peak_bytes - max(before, after)),
         )
 
 
@@ -130,8 +136,11 @@ class _Watched:
 
 
 @contextlib.contextmanager
-def _watching(folder: Path) -> Iterator[_Watched]:
+def _watching(folder: Path | None) -> Iterator[_Watched]:
     watched, done = _Watched(), threading.Event()
+    if folder is None:
+        yield watched
+        return
 
     def watch() -> None:
         while not done.wait(SAMPLE_SECONDS):

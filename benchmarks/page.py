@@ -35,6 +35,7 @@ METHOD = """\
   and the sha256 of every file. One that differs says `wrong`, and its time counts nowhere.
 - Restores go into an empty database and an empty folder; only runner as it comes restores over a live application.
 - "Ours" is runner without the re-read and without the safety copy: the other tools do neither.
+- A peer or a limit that takes a number of jobs gets two; runner takes as many as there are cores.
 - The server keeps PostgreSQL's own settings, fsync included, on the same machine as the tools."""
 
 

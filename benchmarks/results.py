@@ -110,9 +110,11 @@ class Sweep:
         return list(dict.fromkeys(point.operation for point in self.points))
 
     def series(self, kind: str, operation: str) -> list[tuple[int, Cost]]:
-        """What one operation took, by rising amount."""
+        """What one operation took, by rising amount; what brought back anything wrong counts nowhere."""
         found = [
-            (point.amount, point.cost) for point in self.points if (point.kind, point.operation) == (kind, operation)
+            (point.amount, point.cost)
+            for point in self.points
+            if (point.kind, point.operation) == (kind, operation) and point.verdict in ("", RIGHT)
         ]
         return sorted(found, key=lambda pair: pair[0])
 

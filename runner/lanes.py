@@ -7,7 +7,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
@@ -18,6 +18,7 @@ MOST = 8
 """What `auto` stops at: beyond it the disk is the limit, and a backup is a guest on its machine."""
 
 _AHEAD = 2
+_SLICE_SECONDS = 0.2
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -95,10 +96,14 @@ class Stop:
 
 
 class Lanes:
-    """`count` threads. Use as a context manager; what has begun is waited for at its end, the rest is dropped."""
+    """`count` threads. Use as a context manager; what has begun is waited for at its end, the rest is dropped.
+
+    When the end is an error's, `stop` is set first: work that lasts checks it now and then.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self.stop = Stop()
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="lane") if count > 1 else None
         self._side = ThreadPoolExecutor(1, thread_name_prefix="side") if count > 1 else None
 
@@ -113,6 +118,8 @@ class Lanes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self.stop.set()
         for threads in (self._threads, self._side):
             if threads is not None:
                 threads.shutdown(wait=True, cancel_futures=True)
@@ -138,12 +145,19 @@ class Lanes:
             for item in items:
                 waiting.append(self._threads.submit(work, item))
                 if len(waiting) > _AHEAD * self.count:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         finally:
             for each in waiting:
                 each.cancel()
+
+
+def _result(future: Future[Result]) -> Result:
+    """Its result, in slices where a wait hears no Ctrl-C."""
+    while os.name == "nt" and not future.done():
+        wait((future,), _SLICE_SECONDS)
+    return future.result()
 
 
 def _nothing() -> None:

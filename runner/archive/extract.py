@@ -80,11 +80,16 @@ def unpack_dump(
     with _writing(target):
         target.mkdir(mode=0o700)
 
-    def write(each: Located) -> None:
-        name = each.member.name.removeprefix(f"{record.dump}/")
-        _write_file(target / name, reader.content(each.member, each.position), advance, flush=False)
-
     with Lanes(lanes) as threads:
+
+        def told(size_bytes: int) -> None:
+            threads.stop.check()
+            advance(size_bytes)
+
+        def write(each: Located) -> None:
+            name = each.member.name.removeprefix(f"{record.dump}/")
+            _write_file(target / name, reader.content(each.member, each.position), told, flush=False)
+
         for _ in threads.ordered(write, (each for each in members if each.member.name not in skip)):
             pass
     return target

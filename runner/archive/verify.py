@@ -85,9 +85,9 @@ class _Walk:
         self.result = Verification()
 
     def run(self, lanes: int) -> None:
-        check = _Check(self._reader)
         try:
             with Lanes(lanes) as threads:
+                check = _Check(self._reader, threads.stop.check)
                 for batch, found in threads.ordered(check, self._batches()):
                     self.result.members += len(batch.members)
                     self.result.bytes += batch.length
@@ -178,8 +178,10 @@ class _Enough(Exception):
 class _Check:
     """Compares one batch with what is there. Several threads may call it at once."""
 
-    def __init__(self, reader: ArchiveReader) -> None:
+    def __init__(self, reader: ArchiveReader, still_wanted: Callable[[], object] = lambda: None) -> None:
+        """`still_wanted` is called often while a large member is read; what it raises ends that."""
         self._reader = reader
+        self._still_wanted = still_wanted
 
     def __call__(self, batch: _Batch) -> tuple[_Batch, list[Message]]:
         """The batch again, and what is wrong in it, in order."""
@@ -211,6 +213,7 @@ class _Check:
         sink = None if member.sha256_stored is None else raw_hash.update
         try:
             for chunk in self._reader.inflated(member, position + member.header_length, sink):
+                self._still_wanted()
                 content_hash.update(chunk)
                 crc = isal_zlib.crc32(chunk, crc)
                 size += len(chunk)

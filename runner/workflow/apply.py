@@ -9,15 +9,14 @@ import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
 from runner import __version__
-from runner.archive.packing import gzipped
 from runner.archive.restore_text import restore_text
 from runner.archive.writer import ArchiveWriter
-from runner.databases.base import Capture, DumpPart, StillWanted
+from runner.databases.base import Capture, StillWanted
 from runner.destinations.base import Destination, numbered
 from runner.durable import create_private
 from runner.errors import (
@@ -49,6 +48,7 @@ from runner.model.report import BackupReport
 from runner.state import ProfileState, Workspace
 from runner.workflow.delivery import Delivery
 from runner.workflow.hooks import HookContext, failures_told, run_hooks
+from runner.workflow.into import Into
 from runner.workflow.media import MediaCopy, Survey, check_sources, survey
 from runner.workflow.pending import settle
 from runner.workflow.places import open_capture, open_destination
@@ -192,7 +192,7 @@ class _Backup:
             file = open_until_sealed.enter_context(create_private(path))
             writer = ArchiveWriter(file, self._workspace.folder, self._plan.created_at, compression, lanes)
             open_until_sealed.enter_context(writer)
-            database, media, references = self._both(_Into(writer, lanes, compression), capture, found)
+            database, media, references = self._both(Into(writer, lanes, compression), capture, found)
             manifest = self._seal(writer, database, media, references, name)
         return path, manifest, name
 
@@ -203,12 +203,12 @@ class _Backup:
         with self._stage(Action.SNAPSHOT):
             return stack.enter_context(open_capture(config, self._workspace.folder, self._plan.timestamp))
 
-    def _check_references(self, capture: Capture | None) -> ReferenceCheck | None:
+    def _check_references(self, capture: Capture | None, still_right: Callable[[], object]) -> ReferenceCheck | None:
         if capture is None or self._media is None or not self._media.references:
             return None
         check = ReferenceCheck(capture, self._media)
         with self._stage(Action.REFERENCES):
-            check.run()
+            check.run(still_right)
         return check
 
     def _check_empty_root(self, found: Survey | None, check: ReferenceCheck | None) -> None:
@@ -231,7 +231,7 @@ class _Backup:
         self._warn(Finding("media.empty", msg("the media root holds no file"), str(self._media.root)))
 
     def _both(
-        self, into: "_Into", capture: Capture | None, found: Survey | None
+        self, into: Into, capture: Capture | None, found: Survey | None
     ) -> tuple[DatabaseRecord | None, MediaRecord | None, ReferencesRecord | None]:
         """The dump, and the media after their references: at the same time where more than one lane may work.
 
@@ -243,11 +243,16 @@ class _Backup:
         stop_dump, stop_media = Stop(), Stop()
 
         def dump() -> None:
-            if capture is not None:
+            if capture is None:
+                return
+            try:
                 dumps.append(self._dump(capture, into, stop_dump.check))
+            except RunnerError:
+                stop_dump.check()  # what merely follows from the other half's failure is not told
+                raise
 
         def look() -> None:
-            checks.append(check := self._check_references(capture))
+            checks.append(check := self._check_references(capture, stop_media.check))
             self._check_empty_root(found, check)
 
         def copy() -> None:
@@ -273,7 +278,7 @@ class _Backup:
         columns = () if self._profile.media is None else self._profile.media.references
         return database, media, unchecked(columns) if check is None else check.record()
 
-    def _dump(self, capture: Capture, into: "_Into", still_wanted: StillWanted) -> DatabaseRecord:
+    def _dump(self, capture: Capture, into: Into, still_wanted: StillWanted) -> DatabaseRecord:
         last = self._state.last_backup()
         with self._stage(Action.DUMP, None if last is None else last.dump_bytes):
             gzip = into.compression is not Compression.STORE
@@ -293,7 +298,7 @@ class _Backup:
 
     def _copy_media(
         self,
-        into: "_Into",
+        into: Into,
         check: ReferenceCheck | None,
         found: Survey,
         still_right: Callable[[], object],
@@ -366,30 +371,6 @@ class _Backup:
         self._reporter(StageStarted(action, shown, total))
         yield
         self._reporter(StageEnded(action))
-
-
-@dataclass(frozen=True, slots=True)
-class _Into:
-    """Where the two halves go."""
-
-    writer: ArchiveWriter
-    lanes: Lanes
-    compression: Compression
-
-    def add_part(self, part: DumpPart, advance: Callable[[int], object]) -> None:
-        """`advance` is told of the content's bytes as they are read."""
-        chunks = _told(part.chunks, advance)
-        if part.packing == "gzip":
-            packed = gzipped(chunks, self.compression, self.lanes)
-            self.writer.add_member(part.name, packed, part.size_bytes, deflate=False)
-        else:
-            self.writer.add_member(part.name, chunks, part.size_bytes, deflate=part.packing == "deflate")
-
-
-def _told(chunks: Iterator[bytes], advance: Callable[[int], object]) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-        advance(len(chunk))
 
 
 def _workspace_failed(plan: Plan, error: OSError) -> WorkspaceFailed:

@@ -88,12 +88,12 @@ class Halves:
     def stage(self, source: Source) -> None:
         """Both beside the live ones, and compared with what they must be. The live ones are in use meanwhile.
 
-        At the same time, where there are two: the load is the server's work, and the media are the disk's. What goes
-        wrong with one ends the other. Raises RunnerError, SeveralFailed, OSError.
+        At the same time, where there are two and more than one lane may work: the load is the server's work, and the
+        media are the disk's. What goes wrong with one ends the other. Raises RunnerError, SeveralFailed, OSError.
         """
         found: list[Finding] = []
         both = [*self._staging_of_database(source), *self._staging_of_media(source, found)]
-        if len(both) == 2:
+        if len(both) == 2 and lanes_of(self._profile) > 1:
             together(*both)
         else:
             for work in both:

@@ -7,7 +7,7 @@ there, the file is really missing.
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,11 +46,15 @@ class ReferenceCheck:
         """Whether the database names any file at all."""
         return self.checked > 0
 
-    def run(self) -> None:
-        """Look every value up. Raises ReferencesMissing unless the profile says `on_missing_reference: warn`."""
+    def run(self, still_right: Callable[[], object] = lambda: None) -> None:
+        """Look every value up. Raises ReferencesMissing unless the profile says `on_missing_reference: warn`.
+
+        `still_right` is called for each; what it raises ends the look.
+        """
         gone: dict[Reference, list[str]] = defaultdict(list)
         for reference in self._media.references:
             for value in self._capture.referenced(reference):
+                still_right()
                 self.checked += 1
                 resolution = self._resolve(value)
                 if resolution.verdict is Verdict.MISSING:

@@ -11,6 +11,7 @@ from runner.errors import RunnerError, WorkspaceFailed, raise_all
 from runner.events import Event, Reporter
 from runner.lanes import Stopped
 from runner.messages import msg
+from runner.workflow.shield import Shield
 
 _SLICE_SECONDS = 0.2
 """Between two times that work is told to stop: it may have begun something else meanwhile. Windows hears no Ctrl-C
@@ -49,19 +50,26 @@ def together(here: Work, beside: Work) -> None:
 
     thread = threading.Thread(target=run_beside, name="beside")
     try:
-        thread.start()
-        here.run()
-    except BaseException as error:  # noqa: BLE001 - raised below, when the other has ended
+        # A signal takes effect in `here.run` and in the waits, and nowhere between: the other half is never left alone.
+        with Shield() as shield:
+            thread.start()
+            try:
+                with shield.lifted():
+                    here.run()
+            except BaseException as error:  # noqa: BLE001 - raised below, when the other has ended
+                wrong.append(error)
+            ended.set()
+            # Not by `join`: one that a signal's exception leaves takes the thread for ended in Python 3.11 and 3.12.
+            while not ended_beside.is_set():
+                if wrong:
+                    beside.stop()
+                try:
+                    with shield.lifted():
+                        ended_beside.wait(_SLICE_SECONDS)
+                except BaseException as error:  # noqa: BLE001 - a signal's
+                    wrong.append(error)
+    except BaseException as error:  # noqa: BLE001 - a signal's, that came in between
         wrong.append(error)
-    ended.set()
-    # Not by `join`: one that a signal's exception leaves takes the thread for ended in Python 3.11 and 3.12.
-    while thread.ident is not None and not ended_beside.is_set():
-        try:
-            if wrong:
-                beside.stop()
-            ended_beside.wait(_SLICE_SECONDS)
-        except BaseException as error:  # noqa: BLE001 - a signal's; nobody may go on while the other still works
-            wrong.append(error)
     _raise([*wrong, *wrong_beside])
 
 

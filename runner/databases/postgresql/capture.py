@@ -114,7 +114,7 @@ class PostgresqlCapture:
         with mapped_errors(self._config):
             self._connection.execute("SELECT 1")
         if self._config.format == "plain":
-            yield from self._plain_parts(dump)
+            yield from self._plain_parts(dump, still_wanted)
         else:
             yield from self._last_parts(dump, gzip=gzip, still_wanted=still_wanted)
 
@@ -188,18 +188,18 @@ class PostgresqlCapture:
                     yield DumpPart(self._member_name(path, gzip=False), size, "deflate", content)
             path.unlink()
 
-    def _plain_parts(self, dump: DirectoryDump) -> Iterator[DumpPart]:
+    def _plain_parts(self, dump: DirectoryDump, still_wanted: StillWanted) -> Iterator[DumpPart]:
         """One SQL script, made by pg_restore from the directory, whose data files are counted and checked first."""
         bound = _PLAIN_ROOM + _PLAIN_GROWTH * sum(path.stat().st_size for path in dump.files())
         tables = {table.file_name for table in dump.tables}
         for path in dump.files():
             if path.name in tables:
-                for _ in count_rows(path, partial(self._keep_plain, path)):
+                for _ in _watched(count_rows(path, partial(self._keep_plain, path)), still_wanted):
                     pass
             elif _is_large_object(path):
                 self._large_objects.append(path.stat().st_size)
         script = stream([self._tools.path("pg_restore"), "--file=-", str(dump.folder)])
-        yield DumpPart(self._dump_name, bound, "deflate", script)
+        yield DumpPart(self._dump_name, bound, "deflate", _watched(script, still_wanted))
 
     def _keep_plain(self, path: Path, rows: int) -> None:
         self._data[path.name] = _TableData(rows, path.stat().st_size, None)

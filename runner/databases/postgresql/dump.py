@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runner.databases.postgresql.tools import Tools
 from runner.durable import make_private_folder
-from runner.errors import DumpIncomplete
+from runner.errors import DumpIncomplete, ToolFailed
 from runner.messages import msg
 from runner.model.manifest import SequenceRecord
 from runner.model.profile import PostgresqlConfig
@@ -66,6 +66,10 @@ class Dumping:
     jobs: int = 1
 
 
+# What pg_dump's second and further connections say, which do not wait behind somebody who waits for a table.
+_NOT_LOCKED = "could not obtain lock on relation"
+
+
 def finished_files(
     config: PostgresqlConfig, dumping: Dumping, told: Callable[[str], object], still_wanted: Callable[[], object]
 ) -> Iterator[Path]:
@@ -90,9 +94,16 @@ def finished_files(
     with running(arguments, dumping.environment) as child:
         while not child.has_ended(_LOOK_SECONDS):
             still_wanted()
-            if READ_WHILE_RUNNING:
+            if READ_WHILE_RUNNING and config.format == "directory":
                 yield from _whole_files(dumping.folder)
-        child.wait()
+        still_wanted()
+        try:
+            child.wait()
+        except ToolFailed as error:
+            if dumping.jobs == 1 or _NOT_LOCKED not in str(error):
+                raise
+            hint = msg("somebody waits to change a table (a migration, TRUNCATE): try again later, or write `jobs: 1`")
+            raise ToolFailed(error.message, where=error.where, hint=hint) from None
         if words := child.last_words():
             told(words)
 
