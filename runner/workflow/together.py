@@ -60,7 +60,7 @@ def together(here: Work, beside: Work) -> None:
                 wrong.append(error)
             ended.set()
             # Not by `join`: one that a signal's exception leaves takes the thread for ended in Python 3.11 and 3.12.
-            while not ended_beside.is_set():
+            while not ended_beside.is_set() and thread.is_alive():
                 if wrong:
                     beside.stop()
                 try:

@@ -11,6 +11,7 @@ import pytest
 
 from runner.databases.base import Capture
 from runner.errors import ExitCode, SourceMissing, StepFailed, exit_code_of
+from runner.lanes import Stopped
 from runner.model.manifest import DatabaseRecord
 from runner.model.profile import DatabaseConfig, PostgresqlConfig, Reference, SqliteConfig
 from runner.workflow.places import open_capture
@@ -102,6 +103,21 @@ def read_parts(capture: Capture, *, gzip: bool = True) -> dict[str, bytes]:
         assert TIMESTAMP in part.name.partition("/")[0]
         found[part.name] = content
     return found
+
+
+def test_a_dump_that_is_no_longer_wanted_ends_at_its_next_chunk(live: Live, tmp_path: Path) -> None:
+    wanted = True
+
+    def still_wanted() -> None:
+        if not wanted:
+            raise Stopped
+
+    with live.capture(tmp_path / "work") as capture:
+        parts = capture.parts(gzip=False, still_wanted=still_wanted)
+        part = next(parts)
+        wanted = False
+        with pytest.raises(Stopped):
+            b"".join(part.chunks)
 
 
 def rows_of(record: DatabaseRecord) -> dict[str, int | None]:

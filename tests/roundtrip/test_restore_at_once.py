@@ -90,6 +90,18 @@ def test_a_load_that_fails_ends_the_media(cluster: Cluster, tmp_path: Path) -> N
         assert_nothing_happened(scene, began)
 
 
+def test_with_one_lane_one_half_comes_after_the_other(cluster: Cluster, tmp_path: Path) -> None:
+    seen: list[tuple[type[Event], Action]] = []
+
+    def note(event: Event, /) -> None:
+        if isinstance(event, StageStarted | StageEnded):
+            seen.append((type(event), event.action))
+
+    with fresh_postgresql_scene(tmp_path, cluster, extra="jobs: 1\n") as scene:
+        restore_here(scene.project, note)
+    assert seen.index((StageEnded, Action.COMPARE)) < seen.index((StageStarted, Action.STAGE_MEDIA))
+
+
 def test_an_interruption_ends_both(scene: PostgresqlScene) -> None:
     """It comes in the main thread, while the server works and the media wait."""
 

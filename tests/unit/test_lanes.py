@@ -94,3 +94,24 @@ def test_a_stop_ends_what_is_waited_for_and_all_below_it() -> None:
     other = Stop(above)
     above.set()
     assert other.is_set
+
+
+def test_an_error_ends_what_the_other_lanes_still_do() -> None:
+    begun = threading.Event()
+
+    def work(number: int) -> int:
+        if number == 0:
+            begun.wait(60)
+            raise ValueError
+        begun.set()
+        while True:  # for ever, as far as it knows
+            lanes.stop.check()
+
+    with pytest.raises(ValueError), Lanes(2) as lanes:  # noqa: PT011 - it has no words
+        list(lanes.ordered(work, range(2)))
+
+
+def test_an_end_without_an_error_stops_nothing() -> None:
+    with Lanes(2) as lanes:
+        list(lanes.ordered(lambda number: number, range(3)))
+    assert not lanes.stop.is_set

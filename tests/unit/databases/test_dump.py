@@ -1,5 +1,6 @@
 """A data file of pg_dump: how many rows it holds, and whether all of it is there."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.databases.postgresql.dump import CHUNK_BYTES, count_rows
-from runner.errors import DumpIncomplete, ExitCode, exit_code_of
+from runner.databases.postgresql.dump import CHUNK_BYTES, Dumping, count_rows, finished_files
+from runner.databases.postgresql.tools import Tools
+from runner.errors import DumpIncomplete, ExitCode, ToolFailed, exit_code_of
+from runner.model.profile import PostgresqlConfig
 
 END = b"\\.\n\n\n"
 
@@ -67,3 +70,17 @@ def test_rows_of_every_kind(content: bytes, rows: int) -> None:
 def test_what_is_no_end(content: bytes) -> None:
     with pytest.raises(DumpIncomplete):
         count(content)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for pg_dump is a script")
+@pytest.mark.parametrize(("jobs", "told"), [(1, False), (2, True)])
+def test_a_table_that_somebody_waits_to_change(tmp_path: Path, *, jobs: int, told: bool) -> None:
+    """pg_dump's further connections do not wait behind one who waits for a table; the first one does."""
+    program = tmp_path / "pg_dump"
+    words = 'pg_dump: error: query failed: ERROR:  could not obtain lock on relation "payment"'
+    program.write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 1\n", "utf-8")
+    program.chmod(0o755)
+    dumping = Dumping(Tools(tmp_path, 15, "15"), {}, "1", tmp_path / "work" / "dump", jobs)
+    with pytest.raises(ToolFailed, match="could not obtain lock") as caught:
+        list(finished_files(PostgresqlConfig("x"), dumping, str, lambda: None))
+    assert ("`jobs: 1`" in str(caught.value.hint)) is told

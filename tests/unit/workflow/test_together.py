@@ -127,6 +127,34 @@ def test_an_interruption_while_a_failure_is_waited_for_is_told_beside_it(interru
     assert [type(error) for error in caught.value.errors] == [StepFailed, Interrupted]
 
 
+@pytest.mark.parametrize("moment", ["start", "set"])
+def test_a_signal_between_two_waits_leaves_nobody_alone(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """In the midst of what `together` does by itself: it takes effect when somebody can hear it."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted(msg("interrupted"))
+
+    main = threading.main_thread().ident
+    owner = threading.Thread if moment == "start" else threading.Event
+    does = getattr(owner, moment)
+
+    def struck(self: threading.Thread) -> None:
+        does(self)
+        if threading.get_ident() == main:
+            monkeypatch.undo()
+            signal.raise_signal(signal.SIGTERM)
+
+    beside = Piece()
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with pytest.raises(Interrupted):
+            monkeypatch.setattr(owner, moment, struck)
+            together(Work(lambda: None, lambda: None), beside.work)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert beside.ended
+
+
 def test_a_reporter_is_told_one_thing_at_a_time() -> None:
     inside = 0
     most = 0
