@@ -10,7 +10,8 @@ RUNS ?= 3
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
+# The long tests are at the end of the list: a worker that has nothing left takes half of what another still has.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 SOURCES := pyproject.toml README.md $(shell find runner schema -type f ! -name '*.pyc')
 
 # Stamps: an install is repeated only when what it was made from has changed.
