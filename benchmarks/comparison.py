@@ -23,6 +23,7 @@ from benchmarks.trash import take_away
 from tests.servers.postgresql import Cluster
 
 SHOWN_DIFFERENCES = 3
+LIMIT_NAMES = {limit.name: ("limit", limit.title) for limit in limits.LIMITS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +177,14 @@ def _expected(source: Source) -> Print:
 
 def _measure_limits(now: _Round) -> None:
     stage = now.stage()
-    named = {limit.name: ("limit", limit.title) for limit in limits.LIMITS}
-    now.keep(named[limits.DUMP], LIMIT, now.measure(stage, limits.dump_script(), watched=False))
-    now.keep(named[limits.COPY], LIMIT, now.measure(stage, limits.copy_script(stage), watched=False))
+    now.keep(LIMIT_NAMES[limits.DUMP], LIMIT, now.measure(stage, limits.dump_script(), watched=False))
+    now.keep(LIMIT_NAMES[limits.COPY], LIMIT, now.measure(stage, limits.copy_script(stage), watched=False))
     take_away(stage.folder / "copy", now.settings.trash)
     now.measure(stage, limits.prepare_restore_script(stage), watched=False)
     expected = stage.source.fingerprint()
     stage.source.wipe()
     cost = now.measure(stage, limits.restore_script(stage), watched=False)
-    now.keep(named[limits.RESTORE], LIMIT, cost, verdict_of(expected, stage.source))
+    now.keep(LIMIT_NAMES[limits.RESTORE], LIMIT, cost, verdict_of(expected, stage.source))
 
 
 def _measure_tool(now: _Round, tool: Tool, expected: Print) -> None:
@@ -223,11 +223,10 @@ def _changed(now: _Round, stage: Stage, tool: Tool) -> Cost:
 def _measure_verify(now: _Round, stage: Stage, name: tuple[str, str]) -> None:
     archive = max((stage.folder / "out").glob("*.zip"), key=lambda path: path.stat().st_mtime_ns)
     now.keep(name, VERIFY, now.measure(stage, f"{runner_command()} verify school"))
-    titles = {limit.name: ("limit", limit.title) for limit in limits.LIMITS}
     now.measure(stage, limits.cut_script(archive))
-    now.keep(titles[limits.HASH], LIMIT, now.measure(stage, limits.hash_script()))
+    now.keep(LIMIT_NAMES[limits.HASH], LIMIT, now.measure(stage, limits.hash_script()))
     now.measure(stage, "rm first second")
-    now.keep(titles[limits.HASH_PIPED], LIMIT, now.measure(stage, limits.piped_hash_script(archive)))
+    now.keep(LIMIT_NAMES[limits.HASH_PIPED], LIMIT, now.measure(stage, limits.piped_hash_script(archive)))
 
 
 def verdict_of(expected: Print, source: Source) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from benchmarks import limits
 from benchmarks.growth import growth_between
-from benchmarks.results import FIRST, LIMIT, RESTORE, RIGHT, VERIFY, Comparison, Sweep
+from benchmarks.results import FIRST, LIMIT, RESTORE, VERIFY, Comparison, Sweep
 from benchmarks.tools import OURS, OURS_LEAN
 
 MEMORY_BYTES = 100_000_000
@@ -87,7 +87,7 @@ def _memory(comparison: Comparison) -> Goal:
 
 
 def _memory_of_files(sweep: Sweep) -> Goal:
-    points = [point for point in sweep.points if point.kind == "files" and point.verdict in ("", RIGHT)]
+    points = [point for point in sweep.points if point.kind == "files" and point.counts]
     if not points:
         return Goal(4, "peak memory with many files", "at most", MEMORY_OF_MANY_FILES_BYTES / 1e6, None, " MB")
     most = max(point.amount for point in points)

@@ -54,9 +54,8 @@ def restore_script(stage: Stage) -> str:
 
 def cut_script(archive: Path) -> str:
     """What has to be there for `hash_script`; not measured."""
-    half = archive.stat().st_size // 2
-    name = shlex.quote(str(archive))
-    return f"head -c {half} {name} > first\ntail -c +{half + 1} {name} > second"
+    first, second = _halves(archive)
+    return f"{first} > first\n{second} > second"
 
 
 def hash_script() -> str:
@@ -66,9 +65,14 @@ def hash_script() -> str:
 
 def piped_hash_script(archive: Path) -> str:
     """The same without a copy on the disk; reading through `head` and `tail` costs copies in memory."""
+    return _both(*(f"{half} | openssl dgst -sha256" for half in _halves(archive)))
+
+
+def _halves(archive: Path) -> tuple[str, str]:
+    """The commands that write either half to stdout."""
     half = archive.stat().st_size // 2
     name = shlex.quote(str(archive))
-    return _both(f"head -c {half} {name} | openssl dgst -sha256", f"tail -c +{half + 1} {name} | openssl dgst -sha256")
+    return f"head -c {half} {name}", f"tail -c +{half + 1} {name}"
 
 
 def _both(beside: str, here: str) -> str:

@@ -92,6 +92,11 @@ class Point:
     cost: Cost
     verdict: str = ""
 
+    @property
+    def counts(self) -> bool:
+        """Whether nothing that it brought back was wrong."""
+        return self.verdict in ("", RIGHT)
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
@@ -114,7 +119,7 @@ class Sweep:
         found = [
             (point.amount, point.cost)
             for point in self.points
-            if (point.kind, point.operation) == (kind, operation) and point.verdict in ("", RIGHT)
+            if (point.kind, point.operation) == (kind, operation) and point.counts
         ]
         return sorted(found, key=lambda pair: pair[0])
 

@@ -173,10 +173,10 @@ def _database(alias: str, entry: dict[str, Any]) -> DjangoDatabase:
 def _unanswered(manage: Path, python: Path, kind: str, text: str, variable: str | None) -> ApplicationFailed:
     match kind:
         case "no-django":
-            hint = msg("name the Python of the project's environment, for example `--python .venv/bin/python`")
+            hint = msg("name the Python of the project's environment: `app.django.python: .venv/bin/python`")
             return ApplicationFailed(msg("{python} has no Django", python=python), where=str(manage), hint=hint)
         case "no-settings":
-            hint = msg("name the settings module: `--settings config.settings`")
+            hint = msg("name the settings module: `app.django.settings: config.settings`")
             return ApplicationFailed(msg("it names no settings module"), where=str(manage), hint=hint)
         case _ if variable is not None:
             message = msg("its settings need the environment variable `{variable}`", variable=variable)

@@ -22,7 +22,7 @@ from runner.archive.compress import worth_deflating
 from runner.archive.inventory import encode_line, member_name, raw_target, stat_mode
 from runner.archive.layout import Ending, Stamp
 from runner.archive.manifest import encode_manifest
-from runner.archive.members import MANIFEST_MODE, StoredMember
+from runner.archive.members import MANIFEST_MODE, StoredMember, stored_member
 from runner.archive.packing import BLOCK_BYTES, Fingerprint, Packed, deflated, pack
 from runner.durable import FlushBehind
 from runner.lanes import Lanes
@@ -106,18 +106,8 @@ class _Written:
 
     def stored(self, head: _MemberHead) -> StoredMember:
         """The member that its headers describe."""
-        return StoredMember(
-            name_bytes=head.name.encode("utf-8"),
-            size=self.size,
-            sha256=self.sha256,
-            method="store" if self.sha256_stored is None else "deflate",
-            stored_bytes=self.size_stored,
-            sha256_stored=self.sha256_stored,
-            zip64=self.zip64,
-            stamp=head.stamp,
-            mode=head.mode,
-            header_length=head.length(zip64=self.zip64),
-        )
+        described = self.as_member(head.name, 0)
+        return stored_member(described, head.name.encode("utf-8"), self.sha256, head.stamp, head.mode)
 
 
 class ArchiveWriter:

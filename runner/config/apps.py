@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from runner.config.document import Document, Value
-from runner.config.locations import located
 from runner.config.place import KeyPath, Position
-from runner.config.reading import UNASKED, Candidate, Reading, Told
-from runner.config.variables import expand
+from runner.config.reading import UNASKED, Candidate, Told
 from runner.messages import msg
 from runner.model.problem import Problem
 from runner.model.profile import DjangoApp
@@ -30,20 +28,6 @@ _SAID_THERE: Final[tuple[KeyPath, ...]] = (
     ("media", "root"),
     ("media", "url"),
 )
-
-
-def django_app(reading: Reading) -> DjangoApp | None:
-    """The Django project that a profile names. Where a variable is not set, its text stays."""
-    if not isinstance(reading.document.at(DJANGO), dict):
-        return None
-    return DjangoApp(
-        manage=_path(reading, "manage", DEFAULT_MANAGE) or Path(DEFAULT_MANAGE),
-        settings=reading.text(*DJANGO, "settings"),
-        python=_path(reading, "python"),
-        database=reading.text(*DJANGO, "database"),
-        media=reading.flag(*DJANGO, "media", default=True),
-        references=not reading.has("media", "references"),
-    )
 
 
 def settings_say_it(candidate: Candidate) -> Iterator[Problem]:
@@ -112,11 +96,3 @@ def _positions(values: Mapping[str, Value], stand: Position) -> Iterator[tuple[K
             stack += [((*path, key), each) for key, each in value.items()]
         elif isinstance(value, list):
             stack += [((*path, index), each) for index, each in enumerate(value)]
-
-
-def _path(reading: Reading, key: str, default: str | None = None) -> Path | None:
-    text = reading.text(*DJANGO, key) or default
-    if text is None:
-        return None
-    filled = expand(text, reading.environ)
-    return Path(filled.text) if filled.unset else located(filled.text, reading.folder)

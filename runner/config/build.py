@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from runner.config.apps import django_app
+from runner.config.apps import DEFAULT_MANAGE, DJANGO
 from runner.config.locations import located
 from runner.config.place import KeyPath
 from runner.config.reading import DEFAULT_SAFETY_COPIES, DEFAULT_STATE, SAFETY_DATABASE, UNASKED, Candidate, Reading
@@ -22,6 +22,7 @@ from runner.model.profile import (
     Command,
     Compression,
     DatabaseConfig,
+    DjangoApp,
     HooksConfig,
     LocalDestination,
     MediaConfig,
@@ -84,7 +85,7 @@ class _Builder:
             hooks=self._hooks(),
             jobs=self._read.number("jobs"),
             priority=cast("Literal['normal', 'low']", self._read.text("priority") or "normal"),
-            app=django_app(self._read),
+            app=self._app(),
             warnings=() if candidate.app is None else candidate.app.warnings,
         )
         stated = tuple(Variant(text) for _, text in self._read.texts("restore", "variants"))
@@ -131,6 +132,18 @@ class _Builder:
             references=references,
             url=self._read.text("media", "url"),
             on_missing_reference=cast("Literal['fail', 'warn']", missing),
+        )
+
+    def _app(self) -> DjangoApp | None:
+        if not self._read.has(*DJANGO):
+            return None
+        return DjangoApp(
+            manage=self._path(self._read, (*DJANGO, "manage"), DEFAULT_MANAGE),
+            settings=self._read.text(*DJANGO, "settings"),
+            python=self._optional_path("app", "django", "python"),
+            database=self._read.text(*DJANGO, "database"),
+            media=self._read.flag(*DJANGO, "media", default=True),
+            references=not self._read.has("media", "references"),
         )
 
     def _admin(self) -> AdminConfig | None:

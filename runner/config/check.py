@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.config.apps import Follow, django_app, settings_say_it, unasked, with_settings
+from runner.config.apps import DJANGO, Follow, settings_say_it, unasked, with_settings
 from runner.config.build import build
 from runner.config.locations import located
 from runner.config.neighbours import clashes
@@ -90,7 +90,10 @@ def load(
     if root.file_of(name) is None:
         raise _unknown(root, name)
     checked = check(root, [name], environ=environ, follow=follow)
-    problems = checked.problems or (checked.unset if need_variables else ())
+    # Settings that could not be asked for want of a variable leave nothing to work with.
+    is_unasked = any(profile.app is not None and profile.database is None for profile in checked.profiles)
+    needs_variables = need_variables or (follow is not None and is_unasked)
+    problems = checked.problems or (checked.unset if needs_variables else ())
     if problems:
         raise invalid(problems)
     return checked.profiles[0]
@@ -137,13 +140,13 @@ def _chosen(root: Root, selection: Sequence[str]) -> dict[Root, list[Path]]:
 
 def _followed(candidate: Candidate, follow: Follow | None) -> Candidate:
     """The candidate with what its application's settings say; they are not asked by a profile that is wrong."""
-    app = django_app(candidate.profile)
-    if app is None:
+    if not candidate.profile.has(*DJANGO):
         return candidate
     alone = unasked(candidate)
-    if follow is None or any(settings_say_it(candidate)) or _own_problems(alone) or build(alone)[1]:
+    if follow is None or any(settings_say_it(candidate)) or _own_problems(alone):
         return alone
-    return with_settings(candidate, follow(app))
+    profile, unset = build(alone)
+    return alone if unset or profile.app is None else with_settings(candidate, follow(profile.app))
 
 
 def _own_problems(candidate: Candidate) -> list[Problem]:

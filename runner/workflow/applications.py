@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runner.applications.django import PROBE, DjangoDatabase, DjangoProject, find_python, read_project
+from runner.applications.django import PROBE, DjangoDatabase, DjangoProject, read_project
 from runner.config import Told
 from runner.config.document import Value
 from runner.errors import Finding, Refused
@@ -12,8 +12,7 @@ from runner.model.profile import DjangoApp
 
 def follow(app: DjangoApp) -> Told:
     """Ask the settings. Raises ApplicationFailed, ToolMissing, and Refused for what cannot be backed up."""
-    python = app.python or find_python(app.manage)
-    project = read_project(app.manage, app.settings, python)
+    project = read_project(app.manage, app.settings, app.python)
     database = _chosen(app, project)
     values: dict[str, Value] = {"database": _database(app, project, database)}
     if app.media and (media := _media(project)) is not None:

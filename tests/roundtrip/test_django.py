@@ -196,3 +196,11 @@ def test_defaults_are_for_what_the_settings_do_not_say(tmp_path: Path) -> None:
     done = project.run("apply", "app")
     assert done.returncode == 13, done.stderr  # the photo that the database names is excluded
     assert "left out by `*.jpg`" in done.stderr
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_variable_of_the_application_that_is_not_set(tmp_path: Path, *, dry: bool) -> None:
+    project = with_profile(django_project(tmp_path), "{manage: '${NOWHERE_SET}/manage.py'}")
+    done = project.run("apply", "app", *(["--dry-run"] if dry else []))
+    assert done.returncode == 10, done.stderr
+    assert "`NOWHERE_SET` is not set" in done.stderr
