@@ -81,16 +81,23 @@ class DjangoProject:
 
 def find_python(manage: Path) -> Path:
     """The Python of the project's environment: beside manage.py or above it, the active one, the one that runs us."""
-    for folder in (manage.parent, manage.parent.parent):
-        for environment in _ENVIRONMENTS:
-            for interpreter in _INTERPRETERS:
-                if (found := folder / environment / interpreter).is_file():
-                    return found
+    if (beside := python_beside(manage)) is not None:
+        return beside
     active = os.environ.get("VIRTUAL_ENV")
     for interpreter in _INTERPRETERS if active else ():
         if (found := Path(active or "") / interpreter).is_file():
             return found
     return Path(sys.executable)
+
+
+def python_beside(manage: Path) -> Path | None:
+    """The Python of an environment that lies beside manage.py or above it."""
+    for folder in (manage.parent, manage.parent.parent):
+        for environment in _ENVIRONMENTS:
+            for interpreter in _INTERPRETERS:
+                if (found := folder / environment / interpreter).is_file():
+                    return found
+    return None
 
 
 def read_project(manage: Path, settings: str | None = None, python: Path | None = None) -> DjangoProject:

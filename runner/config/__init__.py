@@ -10,10 +10,13 @@ from runner.config.apps import Follow
 from runner.config.check import Checked, all_names, check, load
 from runner.config.path_rules import destination_conflict
 from runner.config.reading import Told
-from runner.config.root import Root, find_root
+from runner.config.root import BACKUP_FILE, PROFILES_FOLDER, Root, find_root, is_profile_name, nearest
 from runner.config.schemas import SchemaKind, schema_text
+from runner.config.variables import escaped
 
 __all__ = [
+    "BACKUP_FILE",
+    "PROFILES_FOLDER",
     "Checked",
     "Follow",
     "Root",
@@ -22,7 +25,10 @@ __all__ = [
     "all_names",
     "check",
     "destination_conflict",
+    "escaped",
     "find_root",
+    "is_profile_name",
     "load",
+    "nearest",
     "schema_text",
 ]

@@ -34,7 +34,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Root:
     """A project. `cwd` is where paths are shown from, `folder` where the relative paths of its files start.
 
-    `file` is None for a profile outside any project; `document` is empty then. `files` are the profiles, by name.
+    `file` is None for a profile outside any project; `document` is empty then. `files` are the profiles, by name,
+    of `profiles`.
     """
 
     cwd: Path
@@ -42,6 +43,7 @@ class Root:
     file: Path | None = None
     document: Document = field(default=Document(BACKUP_FILE))
     files: tuple[Path, ...] = ()
+    profiles: Path | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,7 +75,7 @@ class Root:
     def misnamed(self, file: Path) -> Iterator[Problem]:
         """What is wrong with the name of a profile's file."""
         start = Position(shown(file, self.cwd), 1, 1)
-        if not _NAME.fullmatch(file.stem):
+        if not is_profile_name(file.stem):
             message = msg("the file's name is no name for a profile")
             hint = msg("begin with a letter or digit, and use letters, digits, `.`, `_` and `-`")
             yield start.problem(message, hint=hint)
@@ -97,7 +99,7 @@ def find_root(explicit: Path | None, cwd: Path, selection: Sequence[str] = ()) -
         raise UsageError(
             msg("there is no {name} here or above", name=BACKUP_FILE),
             where=str(cwd),
-            hint=msg("write one (`version: 1` is enough), or name one with `-c FILE`"),
+            hint=msg("`runner init` writes one; or name one with `-c FILE`"),
         )
     if explicit is not None and not file.exists():
         raise UsageError(
@@ -113,6 +115,11 @@ def root_of(file: Path, cwd: Path) -> Root:
         return root
     in_profiles = file.parent.name == PROFILES_FOLDER
     return Root(cwd, file.parent.parent if in_profiles else file.parent, files=(file,))
+
+
+def is_profile_name(name: str) -> bool:
+    """Whether a profile may be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def is_file_name(name: str) -> bool:
@@ -145,7 +152,7 @@ def open_root(file: Path, cwd: Path) -> Root:
             problems.append(document.problem(("profiles",), message, hint=hint))
     if problems:
         raise invalid(problems)
-    return Root(cwd, file.parent, file, document, files)
+    return Root(cwd, file.parent, file, document, files, folder)
 
 
 def invalid(problems: Iterable[Problem]) -> ConfigurationInvalid:

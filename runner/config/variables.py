@@ -40,6 +40,11 @@ class Misspelt:
     hint: Message
 
 
+def escaped(text: str) -> str:
+    """A text that `expand` gives back as `text`, whatever it holds but a `~` at its start."""
+    return text.replace("$", "$$")
+
+
 def misspelt(text: str) -> Misspelt | None:
     """The first mistake in the way variables are written in `text`."""
     for found in _REFERENCE.finditer(text):

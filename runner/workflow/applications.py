@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from runner.applications.django import PROBE, DjangoDatabase, DjangoProject, read_project
-from runner.config import Told
+from runner.config import Told, escaped
 from runner.config.document import Value
 from runner.errors import Finding, Refused
 from runner.messages import msg
@@ -12,7 +12,11 @@ from runner.model.profile import DjangoApp
 
 def follow(app: DjangoApp) -> Told:
     """Ask the settings. Raises ApplicationFailed, ToolMissing, and Refused for what cannot be backed up."""
-    project = read_project(app.manage, app.settings, app.python)
+    return followed(app, read_project(app.manage, app.settings, app.python))
+
+
+def followed(app: DjangoApp, project: DjangoProject) -> Told:
+    """What settings that were asked mean for a profile. Raises Refused for what cannot be backed up."""
     database = _chosen(app, project)
     values: dict[str, Value] = {"database": _database(app, project, database)}
     if app.media and (media := _media(project)) is not None:
@@ -41,7 +45,7 @@ def _chosen(app: DjangoApp, project: DjangoProject) -> DjangoDatabase:
 def _database(app: DjangoApp, project: DjangoProject, database: DjangoDatabase) -> dict[str, Value]:
     match database.kind:
         case "sqlite":
-            return {"engine": "sqlite", "path": _plain(_sqlite_file(app, database))}
+            return {"engine": "sqlite", "path": escaped(_sqlite_file(app, database))}
         case "postgresql":
             return _postgresql(app, project, database)
     raise _refused(
@@ -65,17 +69,17 @@ def _postgresql(app: DjangoApp, project: DjangoProject, database: DjangoDatabase
             raise _refused(app, database, msg("its option `{option}` cannot be followed", option=option))
     if database.name is None:
         raise _refused(app, database, msg("it has no `NAME`"))
-    said: dict[str, Value] = {"engine": "postgresql", "name": _plain(database.name)}
+    said: dict[str, Value] = {"engine": "postgresql", "name": escaped(database.name)}
     if database.host is not None:
-        said["host"] = _plain(database.host)
+        said["host"] = escaped(database.host)
     if database.port is not None:
         said["port"] = database.port
     if database.user is not None:
-        said["user"] = _plain(database.user)
+        said["user"] = escaped(database.user)
     if "sslmode" in options:
         said["sslmode"] = options["sslmode"]
     if "sslrootcert" in options:
-        said["sslrootcert"] = _plain(str(app.manage.parent / options["sslrootcert"]))
+        said["sslrootcert"] = escaped(str(app.manage.parent / options["sslrootcert"]))
     if database.has_password:
         asked = [str(PROBE), str(app.manage), project.settings, database.alias]
         said["password"] = {"command": [str(project.python), "-X", "utf8", *asked]}
@@ -91,7 +95,7 @@ def _media(project: DjangoProject) -> dict[str, Value] | None:
     if project.media_root is None:
         return None
     root = project.media_root
-    media: dict[str, Value] = {"root": _plain(str(root))}
+    media: dict[str, Value] = {"root": escaped(str(root))}
     if project.media_url is not None:
         media["url"] = project.media_url
     columns = [column for column in project.file_columns if column.folder and _is_same(Path(column.folder), root)]
@@ -129,8 +133,3 @@ def _refused(app: DjangoApp, database: DjangoDatabase, reason: object) -> Refuse
     message = msg("the database `{alias}` of the settings: {reason}", alias=database.alias, reason=reason)
     hint = msg("write `database` instead of `app`, and what it needs")
     return Refused(message, where=str(app.manage), hint=hint)
-
-
-def _plain(text: str) -> str:
-    """A text in which no variable is filled in."""
-    return text.replace("$", "$$")
