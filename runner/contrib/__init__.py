@@ -1,0 +1,1 @@
+"""What lets other programs use runner from within."""
