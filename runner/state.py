@@ -8,6 +8,11 @@
     verified.jsonl    which archive was verified where and when
     made.jsonl        which archives this machine made
     last.json         what the last finished backup held, for comparison
+    attempt.json      the last run that a schedule has started
+    logs/RUN_ID.log   what a run did, and when
+    watched           touched each minute by `runner run-due --watch`
+    outcome.json      how the last backup ended, for those who are told of it
+    environment       variables for the runs that a schedule starts, NAME=VALUE a line; a person's own wish
     journal.jsonl     a restore that is going on, or that was interrupted (`runner.journal`)
     replaced/RUN_ID.json   what a restore replaced and where its safety copies lie, so that it can be undone
 """
@@ -17,7 +22,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +34,7 @@ from runner.durable import append_line, make_private_folder, remove_tree, replac
 from runner.errors import LockHeld, WorkspaceFailed
 from runner.messages import msg
 from runner.model.profile import Profile
+from runner.model.remembered import Attempt, LastBackup, Made, Outcome, Verified
 from runner.model.replaced import KeptOnServer, Replaced, at_places, places_of
 
 if sys.platform == "win32":
@@ -35,44 +42,13 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+_WATCH_SECONDS = 180
 _PARTIALS = "partials.jsonl"
 _LOCK_BYTE = 1 << 30  # beyond the content: Windows forbids others to read a locked range
 
 
 _RUN_ID = re.compile(r"\d{8}_\d{6}-[0-9a-f]{8}")
 _Line = TypeVar("_Line")
-
-
-class LastBackup(msgspec.Struct, frozen=True):
-    """What the last finished backup of a profile held; None: it had no such half, or nobody noted it.
-
-    `dump_bytes` is what the database gave, unpacked; `archive_bytes` the archive's own size.
-    """
-
-    archive_id: str
-    archive_name: str
-    created_at: str
-    variant: str
-    tables: int | None
-    media_files: int | None
-    dump_bytes: int | None = None
-    archive_bytes: int | None = None
-
-
-class Verified(msgspec.Struct, frozen=True):
-    """An archive that was re-read at a destination and found whole, or found damaged."""
-
-    archive_id: str
-    archive_name: str
-    destination: str
-    verified_at: str
-    intact: bool
-
-
-class Made(msgspec.Struct, frozen=True):
-    """An archive that this machine made: its SQL is as trustworthy as the database that it came from."""
-
-    archive_id: str
 
 
 class Workspace:
@@ -151,10 +127,7 @@ class ProfileState:
 
     def last_backup(self) -> LastBackup | None:
         """None when there was none, or its record cannot be read."""
-        try:
-            return msgspec.json.decode((self._folder / "last.json").read_bytes(), type=LastBackup)
-        except (OSError, msgspec.MsgspecError, UnicodeError):
-            return None
+        return _record(self._folder / "last.json", LastBackup)
 
     def remember(self, last: LastBackup) -> None:
         """Replace the record of the last finished backup. Raises OSError."""
@@ -169,6 +142,64 @@ class ProfileState:
     def verified(self) -> list[Verified]:
         """Every verification on record, oldest first; lines that cannot be read are left out."""
         return _lines(self._folder / "verified.jsonl", Verified)
+
+    def last_attempt(self) -> Attempt | None:
+        """None when there was none, or its record cannot be read."""
+        return _record(self._folder / "attempt.json", Attempt)
+
+    def last_outcome(self) -> Outcome | None:
+        """None when there was none, or its record cannot be read."""
+        return _record(self._folder / "outcome.json", Outcome)
+
+    def record_outcome(self, outcome: Outcome) -> None:
+        """Replace the record of how the last backup ended. Raises OSError."""
+        make_private_folder(self._folder)
+        replace_atomically(self._folder / "outcome.json", msgspec.json.encode(outcome) + b"\n")
+
+    def record_attempt(self, attempt: Attempt | None) -> None:
+        """Replace the record of the last run that a schedule has started; None: there was none. Raises OSError."""
+        if attempt is None:
+            (self._folder / "attempt.json").unlink(missing_ok=True)
+            return
+        make_private_folder(self._folder)
+        replace_atomically(self._folder / "attempt.json", msgspec.json.encode(attempt) + b"\n")
+
+    def note_watching(self) -> None:
+        """`runner run-due --watch` is looking after this profile now. Raises OSError."""
+        make_private_folder(self._folder)
+        (self._folder / "watched").touch()
+
+    def is_watched(self) -> bool:
+        """Whether it was within the last minutes. A clock that is wrong makes it no watch."""
+        try:
+            return abs(time.time() - (self._folder / "watched").stat().st_mtime) < _WATCH_SECONDS
+        except OSError:
+            return False
+
+    @property
+    def environment_path(self) -> Path:
+        """Where the variables for scheduled runs stand."""
+        return self._folder / "environment"
+
+    def environment(self) -> dict[str, str]:
+        """The variables for scheduled runs. Raises OSError, UnicodeError."""
+        if not self.environment_path.exists():
+            return {}
+        lines = self.environment_path.read_text("utf-8").split("\n")
+        pairs = (line.partition("=") for line in lines if not line.lstrip().startswith("#"))
+        return {name.strip(): value for name, equals, value in pairs if equals}
+
+    def keep_environment(self, variables: Mapping[str, str]) -> None:
+        """Add to the variables for scheduled runs, for this user's eyes alone. Raises OSError, UnicodeError."""
+        kept = {**self.environment(), **variables}
+        make_private_folder(self._folder)
+        content = "".join(f"{name}={value}\n" for name, value in kept.items())
+        replace_atomically(self.environment_path, content.encode("utf-8"))
+
+    @property
+    def logs(self) -> Path:
+        """Where the logs of runs are."""
+        return self._folder / "logs"
 
     @property
     def journal_path(self) -> Path:
@@ -239,6 +270,13 @@ def _same_folder(one: Path, other: Path) -> bool:
     with suppress(OSError):
         return one.samefile(other)
     return one == other
+
+
+def _record(path: Path, kind: type[_Line]) -> _Line | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError, UnicodeError):
+        return None
 
 
 def _lines(path: Path, kind: type[_Line]) -> list[_Line]:
@@ -316,7 +354,7 @@ def _lock(descriptor: int, folder: Path) -> None:
             raise _unusable(folder, error) from None
         holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
         raise LockHeld(
-            msg("another run of this profile is going on (process {pid})", pid=holder or "unknown"),
+            msg("another run of this profile is going on (process {pid})", pid=holder or "?"),
             where=str(folder / "lock"),
             hint=msg("wait for it to end; the lock goes with its process, so there is nothing to remove"),
         ) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from runner.config.apps import DEFAULT_MANAGE, DJANGO
+from runner.config.dates import age_of, schedule_of
 from runner.config.locations import located
 from runner.config.place import KeyPath
 from runner.config.reading import DEFAULT_SAFETY_COPIES, DEFAULT_STATE, SAFETY_DATABASE, UNASKED, Candidate, Reading
@@ -17,15 +18,21 @@ from runner.messages import msg
 from runner.model.problem import Problem
 from runner.model.profile import (
     HOOK_SECONDS,
+    UNLESS_SAID,
     AdminConfig,
+    AppriseNotifier,
     ArchiveConfig,
     Command,
     Compression,
     DatabaseConfig,
     DjangoApp,
+    EmailNotifier,
     HooksConfig,
     LocalDestination,
     MediaConfig,
+    NotifierConfig,
+    Occasion,
+    PingNotifier,
     PostgresqlConfig,
     Profile,
     Reference,
@@ -33,6 +40,7 @@ from runner.model.profile import (
     SafetyCopyConfig,
     SqliteConfig,
     Variant,
+    WebhookNotifier,
 )
 from runner.model.secret import CommandSecret, EnvironmentSecret, FileSecret, SecretReference
 
@@ -86,6 +94,10 @@ class _Builder:
             jobs=self._read.number("jobs"),
             priority=cast("Literal['normal', 'low']", self._read.text("priority") or "normal"),
             app=self._app(),
+            schedule=schedule_of(self._read),
+            notify=tuple(self._notifier(index) for index in self._read.items("notify")),
+            language=cast("Literal['auto', 'en', 'fr']", self._read.text("language") or "auto"),
+            max_age=age_of(self._read.text("alert", "max_age")),
             warnings=() if candidate.app is None else candidate.app.warnings,
         )
         stated = tuple(Variant(text) for _, text in self._read.texts("restore", "variants"))
@@ -163,10 +175,35 @@ class _Builder:
             folder=self._candidate.project.folder,
         )
 
+    def _notifier(self, index: int) -> NotifierConfig:
+        path = ("notify", index)
+        stated = frozenset(Occasion(text) for _, text in self._read.texts(*path, "on"))
+        on = stated or UNLESS_SAID
+        if self._read.has(*path, "email"):
+            email = (*path, "email")
+            security = self._read.text(*email, "security") or "starttls"
+            return EmailNotifier(
+                to=self._list(*email, "to"),
+                sender=self._read.text(*email, "from") or "",
+                host=self._text(*email, "host") or "",
+                port=self._read.number(*email, "port") or {"starttls": 587, "tls": 465, "none": 25}[security],
+                security=cast("Literal['starttls', 'tls', 'none']", security),
+                user=self._text(*email, "user"),
+                password=self._secret(*email, "password"),
+                on=on,
+            )
+        for key, kind in (("webhook", WebhookNotifier), ("url", AppriseNotifier)):
+            if (url := self._secret(*path, key)) is not None:
+                return kind(url, on)
+        url = self._secret(*path, "ping")
+        assert url is not None  # noqa: S101 - the rules have seen to it
+        style = self._read.text(*path, "style") or "healthchecks"
+        return PingNotifier(url, cast("Literal['healthchecks', 'uptime-kuma', 'cronitor']", style))
+
     def _commands(self, event: str) -> tuple[Command, ...]:
         return tuple(self._list("hooks", event, index) for index in self._read.items("hooks", event))
 
-    def _secret(self, *path: str) -> SecretReference | None:
+    def _secret(self, *path: str | int) -> SecretReference | None:
         if (variable := self._read.text(*path, "env")) is not None:
             return EnvironmentSecret(variable)
         if self._read.has(*path, "file"):
@@ -178,7 +215,7 @@ class _Builder:
     def _list(self, *path: str | int) -> tuple[str, ...]:
         return tuple(text for _, text in self._read.texts(*path))
 
-    def _text(self, *path: str) -> str | None:
+    def _text(self, *path: str | int) -> str | None:
         text = self._read.text(*path)
         return None if text is None else self._filled(self._read, path, text).text
 

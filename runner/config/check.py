@@ -109,7 +109,9 @@ def _unknown(root: Root, name: str) -> ProfileUnknown:
     """The error for a name that no profile has."""
     message = msg("there is no profile `{name}`", name=name)
     names = ", ".join(f"`{each}`" for each in root.names)
-    if near := closest(name, root.names):
+    if is_file_name(name):
+        hint = msg("name the profile first, then the archive or file: {names}", names=names)
+    elif near := closest(name, root.names):
         hint = msg("did you mean `{near}`? The profiles are {names}", near=near, names=names)
     elif names:
         hint = msg("the profiles are {names}", names=names)

@@ -16,7 +16,10 @@ KeyPath = tuple[str | int, ...]
 ROOT: Final[KeyPath] = ()
 
 SECRET_KEYS: Final = frozenset(
-    {"password", "identity", "access_key_id", "secret_access_key", "account_key", "credentials", "private_key", "url"}
+    {
+        *("password", "identity", "access_key_id", "secret_access_key", "account_key", "credentials", "private_key"),
+        *("ping", "url", "webhook"),
+    }
 )
 """The keys whose value is a secret; a test holds this set to the schema."""
 

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
 from runner.config.archive_names import faults
+from runner.config.dates import KINDS
 from runner.config.path_rules import places_are_apart
 from runner.config.place import ROOT, KeyPath
 from runner.config.reading import SAFETY_DATABASE, Candidate, is_expanded
@@ -19,6 +20,7 @@ from runner.media.select import Selection
 from runner.messages import Message, msg
 from runner.model.problem import Problem
 from runner.model.profile import Variant
+from runner.schedulers.times import cron_fault
 
 Rule = Callable[[Candidate], Iterator[Problem]]
 
@@ -63,6 +65,40 @@ def renaming_has_a_server(candidate: Candidate) -> Iterator[Problem]:
     if renames and (engine == "sqlite" or candidate.lacks("database")):
         message = msg("`rename` keeps a PostgreSQL database on its server, and this profile has no such database")
         yield candidate.document.problem(SAFETY_DATABASE, message, hint=msg("write `dump`, or remove it"))
+
+
+def schedule_says_one_thing(candidate: Candidate) -> Iterator[Problem]:
+    path = ("schedule",)
+    if not candidate.profile.has(*path):
+        return
+    said = [kind for kind in KINDS if candidate.profile.has(*path, kind)]
+    if len(said) != 1:
+        message = msg("must say when, in one way: {found} were found", found=len(said))
+        hint = msg('write one of `hourly: 15`, `daily: "23:00"`, `weekly: sun 23:00` and `cron: 0 23 * * 1-5`')
+        yield candidate.document.problem(path, message, hint=hint, of_key=True)
+    fields = candidate.profile.text(*path, "cron")
+    if fields is not None and (fault := cron_fault(fields)) is not None:
+        hint = msg("minute, hour, day of the month, month, day of the week: `0 23 * * 1-5`")
+        yield candidate.document.problem((*path, "cron"), msg("is no schedule: {fault}", fault=fault), hint=hint)
+
+
+_WAYS: Final = ("email", "webhook", "ping", "url")
+
+
+def notifiers_have_one_way(candidate: Candidate) -> Iterator[Problem]:
+    for index in candidate.profile.items("notify"):
+        path = ("notify", index)
+        said = [way for way in _WAYS if candidate.profile.has(*path, way)]
+        if len(said) != 1:
+            message = msg("must name one way to tell somebody: {found} were found", found=len(said))
+            hint = msg("write one of `email`, `webhook`, `ping` and `url`, and a second entry for another")
+            yield candidate.document.problem(path, message, hint=hint)
+        elif said == ["ping"] and candidate.profile.has(*path, "on"):
+            message, hint = msg("a `ping` hears of every backup"), msg("remove it, or tell somebody by another way")
+            yield candidate.document.problem((*path, "on"), message, hint=hint, of_key=True)
+        elif said != ["ping"] and candidate.profile.has(*path, "style"):
+            message, hint = msg("`style` is for `ping`"), msg("remove it")
+            yield candidate.document.problem((*path, "style"), message, hint=hint, of_key=True)
 
 
 def hooks_name_a_program(candidate: Candidate) -> Iterator[Problem]:
@@ -190,6 +226,8 @@ RULES: Final[tuple[Rule, ...]] = (
     admin_has_a_server,
     renaming_has_a_server,
     hooks_name_a_program,
+    schedule_says_one_thing,
+    notifiers_have_one_way,
     archive_name_is_legal,
     references_have_a_database,
     references_are_distinct,

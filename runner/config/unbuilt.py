@@ -17,10 +17,8 @@ NOT_BUILT: Final = "configuration.not-built"
 UNBUILT: Final[tuple[KeyPath, ...]] = (
     ("archive", "encryption"),
     ("retention",),
-    ("schedule",),
-    ("notify",),
-    ("alert",),
-    ("language",),
+    ("schedule", "drill"),
+    ("alert", "shrunk_by"),
 )
 
 UNBUILT_DESTINATIONS: Final = frozenset({"s3", "azure", "gcs", "sftp"})

@@ -1,6 +1,7 @@
 """A profile as the rest of runner sees it: validated, defaults merged, variables filled in, paths absolute."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -172,6 +173,83 @@ class DjangoApp:
     references: bool = True
 
 
+class Occasion(StrEnum):
+    """What a notifier may be told of."""
+
+    SUCCESS = "success"
+    WARNING = "warning"
+    FAILURE = "failure"
+    RECOVERY = "recovery"
+    OVERDUE = "overdue"
+
+
+UNLESS_SAID = frozenset(Occasion) - {Occasion.SUCCESS}
+
+
+@dataclass(frozen=True, slots=True)
+class EmailNotifier:
+    """A mail through a server; `user` None: no login. `security` as in the schema."""
+
+    to: tuple[str, ...]
+    sender: str
+    host: str
+    port: int
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    password: SecretReference | None = None
+    on: frozenset[Occasion] = UNLESS_SAID
+
+    def __str__(self) -> str:
+        return f"e-mail to {', '.join(self.to)}"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookNotifier:
+    """An address that takes JSON by POST."""
+
+    url: SecretReference
+    on: frozenset[Occasion] = UNLESS_SAID
+
+    def __str__(self) -> str:
+        return f"webhook, {self.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class PingNotifier:
+    """An address that expects to hear of every backup, and raises the alarm by itself when it does not."""
+
+    url: SecretReference
+    style: Literal["healthchecks", "uptime-kuma", "cronitor"] = "healthchecks"
+
+    def __str__(self) -> str:
+        return f"ping, {self.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class AppriseNotifier:
+    """One of the services that Apprise knows."""
+
+    url: SecretReference
+    on: frozenset[Occasion] = UNLESS_SAID
+
+    def __str__(self) -> str:
+        return f"apprise, {self.url}"
+
+
+NotifierConfig = EmailNotifier | WebhookNotifier | PingNotifier | AppriseNotifier
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a backup is due, in local time, as five fields of cron.
+
+    `minute`: it is due at this minute of some hours, never at another; None where only the fields can tell.
+    """
+
+    cron: str
+    minute: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """One application: what to back up, where to put it, which restores are allowed.
@@ -196,6 +274,13 @@ class Profile:
     jobs: int | None = None
     priority: Literal["normal", "low"] = "normal"
     app: DjangoApp | None = None
+    schedule: Schedule | None = None
+    notify: tuple[NotifierConfig, ...] = ()
+    language: Literal["auto", "en", "fr"] = "auto"
+    max_age: timedelta | None = None
+    """How old the newest good backup may be before it is overdue."""
+    elsewhere: bool = False
+    """The destinations are those of `--dest`, this once, and not the profile's own."""
     warnings: tuple[Finding, ...] = ()
     """What is to be told whenever it is carried out."""
 

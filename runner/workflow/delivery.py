@@ -13,8 +13,9 @@ from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.messages import msg
 from runner.model.manifest import Manifest, PostgresqlRecord, SqliteRecord
 from runner.model.plan import Action, Plan
+from runner.model.remembered import LastBackup, Verified
 from runner.model.report import Placed
-from runner.state import LastBackup, ProfileState, Verified, Workspace
+from runner.state import ProfileState, Workspace
 from runner.workflow.politeness import lanes_of
 
 
@@ -68,6 +69,7 @@ class Delivery:
         tables = None if manifest.database is None else len(manifest.database.tables)
         files = None if manifest.media is None else manifest.media.files
         dump = _dump_bytes(manifest)
+        is_whole = manifest.variant == self._profile.natural_variant.value and not self._profile.elsewhere
         self._state.remember(
             LastBackup(
                 archive_id=manifest.archive_id,
@@ -78,6 +80,7 @@ class Delivery:
                 media_files=files if files is not None or last is None else last.media_files,
                 dump_bytes=dump if dump is not None or last is None else last.dump_bytes,
                 archive_bytes=placed.size_bytes,
+                whole_at=manifest.created_at if is_whole else None if last is None else last.whole_at,
             )
         )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.errors import DestinationFailed, Refused, RunnerError
 from runner.messages import Message, msg
 from runner.model.profile import LocalDestination, Profile, Variant
-from runner.state import LastBackup
+from runner.model.remembered import LastBackup
 from runner.workflow.media import Survey
 
 _HINT = msg("free some space there, or use a folder on a larger disk")

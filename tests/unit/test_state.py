@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ExitCode, LockHeld, WorkspaceFailed, exit_code_of
-from runner.state import LastBackup, ProfileState, Verified
+from runner.model.remembered import LastBackup, Verified
+from runner.state import ProfileState
 
 HOLD = """
 import sys

@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import DestinationFailed, Refused
 from runner.model.profile import LocalDestination, Variant
-from runner.state import LastBackup
+from runner.model.remembered import LastBackup
 from runner.workflow.media import Survey
 from runner.workflow.room import check_room, least_bytes
 from tests.inside import apply_here, profile_of

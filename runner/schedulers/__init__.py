@@ -1,0 +1,1 @@
+"""When a backup is due, and what starts it then: systemd, cron, launchd, or the Task Scheduler of Windows."""
