@@ -30,6 +30,7 @@ from runner.model.secret import EnvironmentSecret
 from runner.planning.hooks import hook_title
 from runner.process import Ended, run_attended
 from runner.secrets import resolve
+from runner.state import ProfileState
 from runner.workflow.shield import Shield
 
 When = Literal["before_apply", "after_apply", "before_restore", "after_restore", "on_error"]
@@ -122,7 +123,7 @@ def _run(command: Command, when: When, context: HookContext, reporter: Reporter)
 
 
 def _failure(command: Command, when: When, ended: Ended, timeout_seconds: float) -> Message:
-    told = "\n".join(ended.output.splitlines()[-_ERROR_LINES:]) or "it said nothing"
+    told = "\n".join(ended.output.splitlines()[-_ERROR_LINES:]) or msg("it said nothing")
     shown = shlex.join(command)
     if ended.code is None:
         return msg(
@@ -132,7 +133,9 @@ def _failure(command: Command, when: When, ended: Ended, timeout_seconds: float)
             seconds=timeout_seconds,
             output=told,
         )
-    code = f"signal {-ended.code}" if ended.code < 0 else f"exit code {ended.code}"
+    code = msg("exit code {number}", number=ended.code)
+    if ended.code < 0:
+        code = msg("signal {number}", number=-ended.code)
     return msg("{when}: `{command}` ended with {code}: {output}", when=when, command=shown, code=code, output=told)
 
 
@@ -154,16 +157,30 @@ def _waiting(when: When) -> Finding:
     )
 
 
+_SHORTEST_SECRET = 6
+"""Of the variables that were kept for scheduled runs, nobody knows which are secrets; a `1` is none."""
+
+
 def _without_secrets(text: str, profile: Profile) -> str:
     """What a program prints may hold what it inherited: a list of its variables, a connection string."""
     references = [profile.database.password] if isinstance(profile.database, PostgresqlConfig) else []
     references += [] if profile.restore.admin is None else [profile.restore.admin.password]
-    for reference in references:
-        if isinstance(reference, EnvironmentSecret):
-            with contextlib.suppress(RunnerError):  # not set: there is nothing to hide
-                if value := resolve(reference).reveal():
-                    text = text.replace(value, "****")
+    references += [getattr(each, name, None) for each in profile.notify for name in ("url", "password")]
+    values = [_value(reference) for reference in references if isinstance(reference, EnvironmentSecret)]
+    with contextlib.suppress(OSError, UnicodeError):
+        kept = ProfileState.of(profile).environment().values()
+        values += [value for value in kept if len(value) >= _SHORTEST_SECRET]
+    for value in sorted(filter(None, values), key=len, reverse=True):
+        text = text.replace(value, "****")
     return text
+
+
+def _value(reference: EnvironmentSecret) -> str:
+    """Empty where it is not set: then there is nothing to hide."""
+    try:
+        return resolve(reference).reveal()
+    except RunnerError:
+        return ""
 
 
 def _code_of(error: BaseException) -> str:
