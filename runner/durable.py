@@ -21,6 +21,11 @@ def create_private(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "w+b", buffering=1 << 20)
 
 
+def open_private(path: Path) -> BinaryIO:
+    """Open for appending; a file that is not there is made with mode 0600."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
 def flush_file(file: BinaryIO) -> None:
     """Everything written to `file` is on the disk when this returns."""
     file.flush()

@@ -14,6 +14,14 @@ Unit = Literal["bytes", "files", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
+class Began:
+    """The first event of a run: what it is called and by which id its traces are known."""
+
+    command: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StageStarted:
     """`total` in `unit`s, None where it cannot be known before."""
 
@@ -50,7 +58,7 @@ class Logged:
     message: Message
 
 
-Event = StageStarted | StageAdvanced | StageEnded | Noticed | Logged
+Event = Began | StageStarted | StageAdvanced | StageEnded | Noticed | Logged
 
 
 class Reporter(Protocol):

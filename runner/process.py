@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from runner.errors import ToolFailed, ToolMissing
+from runner.language import environment_found
 from runner.messages import msg
 from runner.model.secret import Secret
 
@@ -95,7 +96,7 @@ def run_attended(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={**os.environ, **environment},
+                env={**environment_found(), **environment},
                 start_new_session=os.name != "nt",
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
@@ -179,8 +180,8 @@ class Child:
                 msg(
                     "`{program}` ended with {code}: {stderr}",
                     program=Path(str(self._process.args[0])).name,  # type: ignore[index]  # always a list, see `running`
-                    code=f"signal {-code}" if code < 0 else f"exit code {code}",
-                    stderr=self.last_words() or "it said nothing",
+                    code=msg("signal {number}", number=-code) if code < 0 else msg("exit code {number}", number=code),
+                    stderr=self.last_words() or msg("it said nothing"),
                 )
             )
 
@@ -210,9 +211,19 @@ class Child:
         return "\n".join(text.splitlines()[-_ERROR_LINES:])
 
 
+def command_line(arguments: Sequence[str]) -> str:
+    """Arguments as one text that a Windows program reads as the same arguments, for what takes nothing else."""
+    return subprocess.list2cmdline(arguments)
+
+
 @contextmanager
-def running(arguments: Sequence[str], environment: Environment | None = None) -> Iterator[Child]:
-    """Run a program beside the caller; at the end of the block it is ended, if it still runs. Raises ToolMissing."""
+def running(
+    arguments: Sequence[str], environment: Environment | None = None, *, inherits: bool = True
+) -> Iterator[Child]:
+    """Run a program beside the caller; at the end of the block it is ended, if it still runs. Raises ToolMissing.
+
+    `inherits`: our own environment is its, too; otherwise it has `environment` alone.
+    """
     environment = environment or {}
     secrets = [value for value in environment.values() if isinstance(value, Secret)]
     revealed = {name: value.reveal() if isinstance(value, Secret) else value for name, value in environment.items()}
@@ -223,7 +234,7 @@ def running(arguments: Sequence[str], environment: Environment | None = None) ->
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, "LC_MESSAGES": "C", **revealed},
+                env={**(environment_found() if inherits else {}), "LC_MESSAGES": "C", **revealed},
                 start_new_session=os.name != "nt",
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )

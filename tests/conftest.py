@@ -1,6 +1,7 @@
 """Fixtures that more than one folder of tests uses. Servers are started when the first test asks for one."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ import pytest
 
 from tests.requirements import folder_on_another_disk, requires_data, requires_program, unmet
 from tests.servers.postgresql import Cluster, InstallationUnavailable, find_installation, start_cluster
+
+# Every command of the tests speaks English, on a French machine too.
+os.environ["RUNNER_LANG"] = "en"
 
 # A shell starts what runs in its background with SIGINT ignored, and every program that a test starts would inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

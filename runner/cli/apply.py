@@ -1,6 +1,6 @@
 """The work of `runner apply`: one profile or all of them, planned or carried out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,16 @@ from runner.cli.plans import plan_data, plan_lines
 from runner.cli.profiles import find_root, load_profile, with_destination
 from runner.cli.progress import reporter
 from runner.cli.reports import backup_data, backup_lines
-from runner.cli.run import Outcome, finding_data
+from runner.cli.run import Outcome, finding_data, print_finding
 from runner.cli.settings import Settings
 from runner.errors import ExitCode, Finding, RunnerError, exit_code_of, interruption_in
+from runner.messages import msg
 from runner.model.plan import Plan
 from runner.model.profile import Variant
 from runner.planning import plan_apply
+from runner.state import ProfileState
 from runner.workflow.apply import apply
+from runner.workflow.notifying import notified, tell_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Request:
     variant: str | None
     destination: Path | None
     dry_run: bool
+    politely: bool = False
+    """Let everything else on the machine go first, whatever the profile says."""
 
 
 def apply_outcome(settings: Settings, request: Request) -> Outcome:
@@ -41,27 +46,53 @@ def apply_outcome(settings: Settings, request: Request) -> Outcome:
             if interruption_in(error) is not None:
                 raise
             outcomes.append((name, Outcome(errors=error.findings, exit_code=exit_code_of(error))))
-    return _together(outcomes)
+    return together(outcomes)
 
 
 def _one(settings: Settings, request: Request, name: str) -> Outcome:
     if request.dry_run:
         plan = _plan(settings, request, name)
         return Outcome({"plan": plan_data(plan)}, tuple(plan_lines(plan)), plan.profile.warnings)
-    plan = _plan(settings, request, name)
-    with reporter(settings) as report:
-        result = apply(plan, report)
+    try:
+        plan = _plan(settings, request, name)
+    except RunnerError as error:
+        if request.variant is None and request.destination is None:
+            _tell_all_the_same(settings, name, error)
+        raise
+    with reporter(settings, ProfileState.of(plan.profile).logs) as report:
+        if plan.profile.elsewhere or plan.variant is not plan.profile.natural_variant:
+            result = apply(plan, report)  # a person's own wish: it is told to nobody else
+        else:
+            result = notified(plan.profile, lambda telling: apply(plan, telling), report)
     return Outcome({"backup": backup_data(result)}, tuple(backup_lines(result)), result.warnings, tells_warnings=False)
+
+
+def _tell_all_the_same(settings: Settings, name: str, error: RunnerError) -> None:
+    """Of a run that did not get as far as its plan, where the profile at least says whom to tell."""
+    try:
+        profile = load_profile(settings, name, need_variables=False, ask=False)
+    except RunnerError as wrong:
+        if interruption_in(wrong) is not None:
+            raise
+        return
+    for finding in tell_failure(profile, error):
+        print_finding("warning", finding)
 
 
 def _plan(settings: Settings, request: Request, name: str) -> Plan:
     """A dry run needs no variable and no secret: what is unset is shown as it stands."""
     profile = load_profile(settings, name, need_variables=not request.dry_run)
     variant = None if request.variant is None else Variant(request.variant)
+    if request.politely:
+        profile = replace(profile, priority="low")
     return plan_apply(with_destination(profile, request.destination), variant, datetime.now().astimezone())
 
 
-def _together(outcomes: list[tuple[str, Outcome]]) -> Outcome:
+def _failed(name: str, outcome: Outcome) -> tuple[str, ...]:
+    return (msg("{profile}: failed", profile=name).localized(),) if outcome.errors else ()
+
+
+def together(outcomes: list[tuple[str, Outcome]]) -> Outcome:
     """One outcome of many: the exit code is the first failing one, a warning counts when nothing failed."""
     failing = [outcome.exit_code for _, outcome in outcomes if outcome.exit_code is not ExitCode.DONE]
     errors: list[Finding] = []
@@ -69,7 +100,7 @@ def _together(outcomes: list[tuple[str, Outcome]]) -> Outcome:
     results: list[dict[str, Any]] = []
     for name, outcome in outcomes:
         errors.extend(outcome.errors)
-        lines.extend(outcome.lines or (f"{name}: failed",))
+        lines.extend(outcome.lines or _failed(name, outcome))
         results.append(
             {
                 "profile": name,

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import click
 
+from runner.cli.completing import profile_names
 from runner.cli.run import Outcome, format_option, run
 from runner.cli.settings import Settings
+from runner.messages import msg
 
 _VARIANTS = ("full", "db-only", "media-only")
 
 
 @click.command("apply")
-@click.argument("profile", required=False)
+@click.argument("profile", required=False, shell_complete=profile_names)
 @click.option(
     "--variant",
     type=click.Choice(_VARIANTS),
@@ -50,7 +52,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     failed, 15 refused, 130 interrupted.
     """
     if (profile is None) != every:
-        raise click.UsageError("name one PROFILE, or say --all")
+        raise click.UsageError(msg("name one PROFILE, or say --all").localized())
 
     def work() -> Outcome:
         from runner.cli.apply import Request, apply_outcome

@@ -11,9 +11,9 @@ from runner.cli.profiles import load_profile
 from runner.cli.progress import reporter
 from runner.cli.run import Outcome
 from runner.cli.settings import Settings
-from runner.cli.text import count_text, size_text, table, wrapped
+from runner.cli.text import size_text, table, wrapped
 from runner.errors import ArchiveDamaged, ExitCode, Finding, UsageError, exit_code_of
-from runner.messages import msg
+from runner.messages import Message, counted, msg
 from runner.model.profile import Profile
 from runner.workflow.archives import (
     Checked,
@@ -59,10 +59,7 @@ def verify_outcome(settings: Settings, wanted: Arguments) -> Outcome:
         return Outcome(_verified_data(None, error.where), (), (), error.findings, ExitCode.INTEGRITY)
     data = _verified_data(checked, checked.location)
     if not checked.damage:
-        proof = "every CRC is right" if checked.legacy else "every byte is as it was written"
-        members = count_text(checked.members, "member", "members")
-        line = f"{checked.location}: {proof} ({members}, {size_text(checked.size_bytes)})"
-        return Outcome(data, tuple(wrapped(line, "  ")), tuple(warnings))
+        return Outcome(data, tuple(wrapped(_proof_text(checked).localized(), "  ")), tuple(warnings))
     damaged = ArchiveDamaged(
         msg("the archive is damaged; places that differ: {count}", count=len(checked.damage)),
         checked.damage,
@@ -114,6 +111,14 @@ def _verified_data(checked: Checked | None, location: str | None) -> dict[str, A
     }
 
 
+def _proof_text(checked: Checked) -> Message:
+    members = counted("{count} member", "{count} members", checked.members)
+    place, size = checked.location, size_text(checked.size_bytes)
+    if checked.legacy:
+        return msg("{place}: every CRC is right ({members}, {size})", place=place, members=members, size=size)
+    return msg("{place}: every byte is as it was written ({members}, {size})", place=place, members=members, size=size)
+
+
 def _remember(profile: Profile, opened: Opened, checked: Checked) -> list[Finding]:
     try:
         record_verification(profile, opened, checked)
@@ -126,17 +131,20 @@ def _remember(profile: Profile, opened: Opened, checked: Checked) -> list[Findin
 
 def _list_lines(profile: Profile, archives: tuple[Listed, ...], *, several: bool) -> Iterator[str]:
     if not archives:
-        yield from wrapped(f"There is no archive of {profile.name} yet.", "  ")
+        yield from wrapped(msg("There is no archive of {profile} yet.", profile=profile.name).localized(), "  ")
         return
-    heads = ["Archive", "Made", "Variant", "Size", "Verified", "Note", *(["Destination"] if several else [])]
-    yield from table(heads, [_row(listed, several=several) for listed in archives])
+    heads = [msg("Archive"), msg("Made"), msg("Variant"), msg("Size"), msg("Verified"), msg("Note")]
+    if several:
+        heads.append(msg("Destination"))
+    yield from table([head.localized() for head in heads], [_row(listed, several=several) for listed in archives])
 
 
 def _row(listed: Listed, *, several: bool) -> list[str]:
     made = "" if listed.created_at is None else moment_text(listed.created_at)
     verified = "-" if listed.verified_at is None else noted_text(listed.verified_at)
     cells = [listed.name, made, listed.variant or "?", size_text(listed.size_bytes), verified]
-    return [*cells, ", ".join(marks_text(listed)), *([listed.destination.label] if several else [])]
+    marks = ", ".join(mark.localized() for mark in marks_text(listed))
+    return [*cells, marks, *([listed.destination.label] if several else [])]
 
 
 def _listed_data(listed: Listed) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from runner.cli.moments import moment_text
 from runner.cli.reports import summary_lines
 from runner.cli.run import Outcome
 from runner.cli.settings import Settings
-from runner.cli.text import count_text, printable, size_text, table, wrapped
-from runner.model.manifest import DatabaseRecord, Manifest, PostgresqlRecord
+from runner.cli.text import grouped_text, printable, size_text, table, wrapped
+from runner.messages import Message, counted, msg
+from runner.model.manifest import DatabaseRecord, Manifest, PostgresqlRecord, WarningRecord
 from runner.workflow.archives import Opened
 from runner.workflow.contents import File, FolderCount, count_folders, files_of
 
@@ -55,71 +56,120 @@ def _file_lines(archive: ArchiveReader | LegacyArchive, pattern: str | None, hel
 
 
 def _head_lines(opened: Opened, archive: ArchiveReader | LegacyArchive) -> Iterator[str]:
-    yield from wrapped(f"{opened.name} ({size_text(opened.size_bytes)})", "  ")
+    name = msg("{archive} ({size})", archive=opened.name, size=size_text(opened.size_bytes))
+    yield from wrapped(name.localized(), "  ")
     if isinstance(archive, LegacyArchive):
         yield from _legacy_lines(archive)
         return
     manifest = archive.manifest
-    made = moment_text(archive.created_at)
-    yield from wrapped(f"  {manifest.variant} backup of {manifest.profile}, made {made}", "    ")
-    yield from wrapped(
-        f"  on {manifest.host} (instance {manifest.instance}) by runner {manifest.runner_version}", "    "
-    )
-    yield from wrapped(f"  id {manifest.archive_id}", "    ")
+    for line in _origin_texts(archive):
+        yield from wrapped(line.localized(), "    ")
     yield from summary_lines(manifest)
     if manifest.database is not None:
         yield from _database_lines(manifest.database)
+    for line in _remark_texts(manifest):
+        yield from wrapped(line.localized(), "    ")
+
+
+def _origin_texts(archive: ArchiveReader) -> Iterator[Message]:
+    manifest = archive.manifest
+    yield msg(
+        "  {variant} backup of {profile}, made {time}",
+        variant=manifest.variant,
+        profile=manifest.profile,
+        time=moment_text(archive.created_at),
+    )
+    yield msg(
+        "  on {host} (instance {instance}) by runner {version}",
+        host=manifest.host,
+        instance=manifest.instance,
+        version=manifest.runner_version,
+    )
+    yield msg("  id {archive_id}", archive_id=manifest.archive_id)
+
+
+def _remark_texts(manifest: Manifest) -> Iterator[Message]:
     if manifest.media is not None and manifest.media.exclude:
-        yield from wrapped(f"  left out by the profile: files that match {', '.join(manifest.media.exclude)}", "    ")
+        patterns = ", ".join(manifest.media.exclude)
+        yield msg("  left out by the profile: files that match {patterns}", patterns=patterns)
     if manifest.references is not None:
-        for value in manifest.references.missing:
-            yield from wrapped(f"  missing: {value}", "    ")
-    for warning in manifest.warnings:
-        where = "" if warning.where is None else f"{warning.where}: "
-        yield from wrapped(f"  warning when it was made: {where}{warning.message}", "    ")
+        yield from (msg("  missing: {file}", file=value) for value in manifest.references.missing)
+    yield from map(_warning_text, manifest.warnings)
+
+
+def _warning_text(warning: WarningRecord) -> Message:
+    if warning.where is None:
+        return msg("  warning when it was made: {message}", message=warning.message)
+    return msg("  warning when it was made: {where}: {message}", where=warning.where, message=warning.message)
 
 
 def _legacy_lines(archive: LegacyArchive) -> Iterator[str]:
-    yield from wrapped("  legacy: no checksums; what follows is what it says of itself", "    ")
-    claims = {"project": archive.project, "made": archive.created_at, "Django": archive.django_version}
-    for name, value in claims.items():
-        if value:
-            yield from wrapped(f"  {name}: {value}", "    ")
+    for line in _legacy_texts(archive):
+        yield from wrapped(line.localized(), "    ")
+
+
+def _legacy_texts(archive: LegacyArchive) -> Iterator[Message]:
+    yield msg("  legacy: no checksums; what follows is what it says of itself")
+    if archive.project:
+        yield msg("  project: {project}", project=archive.project)
+    if archive.created_at:
+        yield msg("  made: {time}", time=archive.created_at)
+    if archive.django_version:
+        yield msg("  Django: {version}", version=archive.django_version)
     if archive.database is not None:
-        yield from wrapped(f"  database: {archive.engine}, {archive.database}", "    ")
+        yield msg("  database: {engine}, {dump}", engine=archive.engine, dump=archive.database)
 
 
 def _database_lines(database: DatabaseRecord) -> Iterator[str]:
-    made_by = f" by pg_dump {database.client_version}" if isinstance(database, PostgresqlRecord) else ""
-    yield from wrapped(f"  {size_text(database.size)} in the database, dumped as {database.dump}{made_by}", "    ")
+    yield from wrapped(_dump_text(database).localized(), "    ")
     largest = sorted(database.tables, key=lambda each: -(each.rows or 0))[:_LARGEST]
-    rows = [[each.name, "left out" if each.rows is None else f"{each.rows:,}"] for each in largest]
-    yield from _indented(["Largest tables", "Rows"], rows)
+    left_out = msg("left out").localized()
+    rows = [[each.name, left_out if each.rows is None else grouped_text(each.rows)] for each in largest]
+    yield from _indented([msg("Largest tables"), msg("Rows")], rows)
     if isinstance(database, PostgresqlRecord) and database.exclude_table_data:
-        yield from wrapped(f"  left out by the profile: data of {', '.join(database.exclude_table_data)}", "    ")
+        tables = ", ".join(database.exclude_table_data)
+        yield from wrapped(msg("  left out by the profile: data of {tables}", tables=tables).localized(), "    ")
     if database.django is not None:
         applied = Counter(migration.app for migration in database.django.migrations)
-        text = ", ".join(f"{app} {count}" for app, count in sorted(applied.items()))
-        yield from wrapped(f"  Django migrations: {text}", "    ")
+        counts = ", ".join(f"{app} {count}" for app, count in sorted(applied.items()))
+        yield from wrapped(msg("  Django migrations: {counts}", counts=counts).localized(), "    ")
+
+
+def _dump_text(database: DatabaseRecord) -> Message:
+    size = size_text(database.size)
+    if not isinstance(database, PostgresqlRecord):
+        return msg("  {size} in the database, dumped as {dump}", size=size, dump=database.dump)
+    return msg(
+        "  {size} in the database, dumped as {dump} by pg_dump {version}",
+        size=size,
+        dump=database.dump,
+        version=database.client_version,
+    )
 
 
 def _folder_lines(folders: dict[str, FolderCount], pattern: str | None) -> Iterator[str]:
     if pattern is not None:
         total = _total(folders)
-        files = count_text(total.files, "file matches", "files match")
-        yield from wrapped(f"{files} {pattern} ({size_text(total.bytes)})", "  ")
+        line = counted(
+            "{count} file matches {pattern} ({size})",
+            "{count} files match {pattern} ({size})",
+            total.files,
+            pattern=pattern,
+            size=size_text(total.bytes),
+        )
+        yield from wrapped(line.localized(), "  ")
     if folders:
-        rows = [[name, f"{count.files:,}", size_text(count.bytes)] for name, count in folders.items()]
-        yield from _indented(["Media folder", "Files", "Size"], rows)
+        rows = [[name, grouped_text(count.files), size_text(count.bytes)] for name, count in folders.items()]
+        yield from _indented([msg("Media folder"), msg("Files"), msg("Size")], rows)
 
 
 def _total(folders: dict[str, FolderCount]) -> FolderCount:
     return FolderCount(sum(count.files for count in folders.values()), sum(count.bytes for count in folders.values()))
 
 
-def _indented(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _indented(heads: Sequence[Message], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """A table below a summary; the empty first column leaves an empty line for each row where it does not fit."""
-    yield from filter(None, table(["", *heads], [["", *row] for row in rows]))
+    yield from filter(None, table(["", *(head.localized() for head in heads)], [["", *row] for row in rows]))
 
 
 def _file_line(file: File) -> str:

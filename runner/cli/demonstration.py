@@ -10,7 +10,8 @@ from runner.cli.contents import show_outcome
 from runner.cli.restoring import RestoreOptions, restore_outcome, undo_outcome
 from runner.cli.run import Outcome
 from runner.cli.settings import Settings
-from runner.cli.text import count_text, wrapped
+from runner.cli.text import wrapped
+from runner.messages import Message, counted, msg
 from runner.workflow.demo import PROFILE_NAME, SampleProject, make_sample_project
 
 _NEXT = (
@@ -57,36 +58,44 @@ def _there_and_back(settings: Settings, project: SampleProject) -> Outcome:
     bad_again = _state(project)
     redone = undo_outcome(settings, PROFILE_NAME, None, yes=True, dry_run=False)
     stays = _state(project)
-    lines = (
-        *wrapped(f"A bad day: {damaged} are left.", "  "),
-        *wrapped(f"  runner restore {PROFILE_NAME}: {came_back} are back, swapped in together", "    "),
-        *wrapped(f"  runner undo {PROFILE_NAME}: {bad_again}, the bad day again", "    "),
-        *wrapped(f"  runner undo {PROFILE_NAME}: {stays}, and so it stays", "    "),
+    name = PROFILE_NAME
+    day = msg("A bad day: {things} are left.", things=damaged)
+    told = (
+        msg("  runner restore {profile}: {things} are back, swapped in together", profile=name, things=came_back),
+        msg("  runner undo {profile}: {things}, the bad day again", profile=name, things=bad_again),
+        msg("  runner undo {profile}: {things}, and so it stays", profile=name, things=stays),
     )
+    lines = (*wrapped(day.localized(), "  "), *(line for each in told for line in wrapped(each.localized(), "    ")))
     data = {"restored": (came_back, bad_again, stays) == (whole, damaged, whole)}
     return Outcome(data, lines, (*restored.warnings, *undone.warnings, *redone.warnings))
 
 
-def _state(project: SampleProject) -> str:
-    payments = count_text(project.payments(), "payment", "payments")
-    return f"{payments} and {count_text(project.receipts(), 'receipt', 'receipts')}"
+def _state(project: SampleProject) -> Message:
+    payments = counted("{count} payment", "{count} payments", project.payments())
+    receipts = counted("{count} receipt", "{count} receipts", project.receipts())
+    return msg("{payments} and {receipts}", payments=payments, receipts=receipts)
 
 
 def _intro(project: SampleProject) -> Iterator[str]:
     school = project.school
-    yield from wrapped(f"A sample school in {project.folder}:", "  ")
-    yield from wrapped(
-        f"  {school.students} students, {school.payments} payments, {school.receipts} receipts, {school.photos} photos",
-        "    ",
+    yield from wrapped(msg("A sample school in {folder}:", folder=project.folder).localized(), "  ")
+    holds = msg(
+        "  {students} students, {payments} payments, {receipts} receipts, {photos} photos",
+        students=school.students,
+        payments=school.payments,
+        receipts=school.receipts,
+        photos=school.photos,
     )
+    yield from wrapped(holds.localized(), "    ")
 
 
 def _ending(folder: Path) -> Iterator[str]:
-    yield from wrapped("Database and files are in one zip; every byte of it was read again and compared.", "  ")
-    yield from wrapped(
-        "What a restore replaces is kept in backups_local; RESTORE.txt in the zip says how to do it by hand. Try next:",
-        "  ",
+    made = msg("Database and files are in one zip; every byte of it was read again and compared.")
+    yield from wrapped(made.localized(), "  ")
+    kept = msg(
+        "What a restore replaces is kept in backups_local; RESTORE.txt in the zip says how to do it by hand. Try next:"
     )
+    yield from wrapped(kept.localized(), "  ")
     place = f'"{folder}"' if " " in str(folder) else str(folder)
     for command in (f"cd {place}", *_NEXT):
         yield f"  {command}"

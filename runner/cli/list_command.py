@@ -2,12 +2,13 @@
 
 import click
 
+from runner.cli.completing import profile_names
 from runner.cli.run import Outcome, format_option, run
 from runner.cli.settings import Settings
 
 
 @click.command("list")
-@click.argument("profile")
+@click.argument("profile", shell_complete=profile_names)
 @format_option
 @click.pass_obj
 def command(settings: Settings, profile: str, output_format: str) -> None:

@@ -4,15 +4,15 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, time
 
 from runner.errors import UsageError
-from runner.messages import msg, printable
+from runner.messages import language_in_use, msg, printable
 
-_FORMAT = "%Y-%m-%d %H:%M:%S"
+_FORMATS = {"en": "%Y-%m-%d %H:%M:%S", "fr": "%d/%m/%Y %H:%M:%S"}
 
 
 def moment_text(moment: datetime) -> str:
     """Local time; as it stands where this system has no local time for it (an archive may claim any year)."""
     try:
-        return moment.astimezone().strftime(_FORMAT)
+        return moment.astimezone().strftime(_FORMATS[language_in_use()])
     except (OverflowError, ValueError, OSError):
         return moment.isoformat(" ")
 

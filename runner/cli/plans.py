@@ -4,18 +4,32 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runner.cli.text import wrapped
+from runner.messages import msg
 from runner.model.plan import Plan, RestorePlan, Step
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """Numbered steps, each with what it reads and what it writes."""
-    yield from wrapped(f"Plan: {plan.variant.value} backup of {plan.profile.name} into {plan.archive_name}", "  ")
+    line = msg(
+        "Plan: {variant} backup of {profile} into {archive}",
+        variant=plan.variant.value,
+        profile=plan.profile.name,
+        archive=plan.archive_name,
+    )
+    yield from wrapped(line.localized(), "  ")
     yield from _step_lines(plan.steps)
 
 
 def restore_plan_lines(plan: RestorePlan) -> Iterator[str]:
     """The same of a restore or an undo."""
-    yield from wrapped(f"Plan: {plan.variant.value} {plan.command} of {plan.profile.name} from {plan.source}", "  ")
+    line = msg(
+        "Plan: {variant} {command} of {profile} from {source}",
+        variant=plan.variant.value,
+        command=plan.command,
+        profile=plan.profile.name,
+        source=plan.source,
+    )
+    yield from wrapped(line.localized(), "  ")
     yield from _step_lines(plan.steps)
 
 
@@ -44,11 +58,12 @@ def restore_plan_data(plan: RestorePlan) -> dict[str, Any]:
 
 def _step_lines(steps: Sequence[Step]) -> Iterator[str]:
     for number, step in enumerate(steps, 1):
-        yield from wrapped(f"{number:>2}. {step.title}", "    ")
-        for word, places in (("reads ", step.reads), ("writes", step.writes)):
-            for place in places:
-                yield from wrapped(f"    {word} {place}", "           ")
-    yield from wrapped("Nothing was done: this was a dry run.", "  ")
+        yield from wrapped(f"{number:>2}. {step.title.localized()}", "    ")
+        for place in step.reads:
+            yield from wrapped(msg("    reads  {place}", place=place).localized(), "           ")
+        for place in step.writes:
+            yield from wrapped(msg("    writes {place}", place=place).localized(), "           ")
+    yield from wrapped(msg("Nothing was done: this was a dry run.").localized(), "  ")
 
 
 def _steps_data(steps: Sequence[Step]) -> list[dict[str, Any]]:

@@ -1,13 +1,14 @@
 """From the names on the command line to profiles."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from runner import config
 from runner.cli.settings import Settings
 from runner.errors import UsageError
 from runner.messages import msg
-from runner.model.profile import DjangoApp, LocalDestination, Profile
+from runner.model.profile import DjangoApp, LocalDestination, PostgresqlConfig, Profile
 
 
 def find_root(settings: Settings) -> config.Root:
@@ -36,14 +37,19 @@ def _follow(app: DjangoApp) -> config.Told:
     return follow(app)
 
 
+def with_tools(profile: Profile, folder: Path | None) -> Profile:
+    """The profile with PostgreSQL's programs taken from `folder`."""
+    if folder is None or not isinstance(profile.database, PostgresqlConfig):
+        return profile
+    return replace(profile, database=replace(profile.database, tools_bin=folder))
+
+
 def with_destination(profile: Profile, folder: Path | None) -> Profile:
     """The profile with `--dest` in the place of its destinations. Raises UsageError for what no profile may name."""
-    from dataclasses import replace
-
     if folder is None:
         return profile
     destination = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay
     if (conflict := config.destination_conflict(profile, destination)) is not None:
         hint = msg("name a folder beside the uploads: the next backup would hold this one")
         raise UsageError(conflict, where="--dest", hint=hint)
-    return replace(profile, destinations=(LocalDestination(destination),))
+    return replace(profile, destinations=(LocalDestination(destination),), elsewhere=True)

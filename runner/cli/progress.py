@@ -8,12 +8,15 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.cli.log import RunLog
 from runner.cli.run import print_finding, tell
 from runner.cli.settings import Settings
 from runner.cli.stages import Stage
 from runner.cli.text import printable
+from runner.errors import RunnerError
 from runner.events import Event, Logged, Noticed, StageAdvanced, StageEnded, StageStarted
 from runner.model.plan import Action
 
@@ -28,13 +31,22 @@ _MIDDLE = 60
 
 
 @contextlib.contextmanager
-def reporter(settings: Settings) -> Iterator["Lines"]:
-    """The reporter that fits the terminal and the options."""
-    if not settings.shows_bars:
-        yield Lines(settings)
-        return
-    with _live(time.monotonic) as progress:
-        yield Bars(settings, progress)
+def reporter(settings: Settings, logs: Path | None = None) -> Iterator["Lines"]:
+    """The reporter that fits the terminal and the options. A run that begins is logged in the folder `logs`."""
+    log = None if logs is None else RunLog(logs)
+    try:
+        if not settings.shows_bars:
+            yield Lines(settings, log=log)
+        else:
+            with _live(time.monotonic) as progress:
+                yield Bars(settings, progress, log)
+    except RunnerError as error:
+        if log is not None:
+            log.failed(error.findings)
+        raise
+    finally:
+        if log is not None:
+            log.close()
 
 
 class Lines:
@@ -43,8 +55,9 @@ class Lines:
     Warnings come as they are found. Lines of several threads are never mixed.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = time.monotonic) -> None:
+    def __init__(self, settings: Settings, clock: Clock = time.monotonic, log: RunLog | None = None) -> None:
         self._settings = settings
+        self._log = log
         self._clock = clock
         self._stages: dict[Action, Stage] = {}
         self._lock = threading.RLock()
@@ -56,6 +69,8 @@ class Lines:
                 stage.add(event.amount)
             return
         with self._lock:
+            if self._log is not None:
+                self._log.note(event)
             self._show(event)
 
     def _show(self, event: Event) -> None:
@@ -63,14 +78,14 @@ class Lines:
             case Noticed(finding):
                 print_finding("warning", finding)
             case StageStarted(action, title, total, unit):
-                stage = Stage(printable(str(title)), total, unit, self._clock())
+                stage = Stage(printable(title.localized()), total, unit, self._clock())
                 self._ended(action)
                 self._stages[action] = stage
                 self._began(action, stage)
             case StageEnded(action):
                 self._ended(action)
             case Logged(message) if self._settings.verbose:
-                tell(f"  {printable(str(message))}")
+                tell(f"  {printable(message.localized())}")
             case _:
                 pass
 
@@ -92,8 +107,8 @@ class Lines:
 class Bars(Lines):
     """A bar a stage while it runs. Whatever is printed meanwhile goes through them, and `[y/N]` is taken for style."""
 
-    def __init__(self, settings: Settings, progress: "Progress") -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, progress: "Progress", log: RunLog | None = None) -> None:
+        super().__init__(settings, log=log)
         self._progress = progress
         self._tasks: dict[Action, TaskID] = {}
 

@@ -2,12 +2,13 @@
 
 import click
 
+from runner.cli.completing import profile_names
 from runner.cli.run import Outcome, format_option, run
 from runner.cli.settings import Settings
 
 
 @click.command("recover")
-@click.argument("profile")
+@click.argument("profile", shell_complete=profile_names)
 @click.option("--forward", is_flag=True, help="Where nobody can tell: go on to the new state.")
 @click.option("--back", is_flag=True, help="Where nobody can tell: go back to the old state.")
 @format_option

@@ -5,19 +5,32 @@ from typing import Any, assert_never
 
 import msgspec
 
-from runner.cli.text import count_text, size_text, wrapped
-from runner.model.manifest import DatabaseRecord, Manifest, MediaRecord, PostgresqlRecord, SqliteRecord
-from runner.model.report import BackupReport
+from runner.cli.text import grouped_text, number_text, size_text, wrapped
+from runner.messages import Message, counted, msg
+from runner.model.manifest import (
+    DatabaseRecord,
+    Manifest,
+    MediaRecord,
+    PostgresqlRecord,
+    ReferencesRecord,
+    SqliteRecord,
+)
+from runner.model.report import BackupReport, Placed
 
 
 def backup_lines(report: BackupReport) -> Iterator[str]:
     """A few lines: what is in the archive, where it lies, and whether it was read again."""
-    yield from wrapped(f"{report.archive_name}: {report.manifest.variant} backup of {report.profile}", "  ")
+    line = msg(
+        "{archive}: {variant} backup of {profile}",
+        archive=report.archive_name,
+        variant=report.manifest.variant,
+        profile=report.profile,
+    )
+    yield from wrapped(line.localized(), "  ")
     yield from summary_lines(report.manifest)
     for placed in report.placed:
-        checked = "every byte verified" if placed.verified else "NOT verified (archive.verify: false)"
-        yield from wrapped(f"  {size_text(placed.size_bytes)} in {placed.path}, {checked}", "    ")
-    yield from wrapped(f"  {report.duration_seconds:.1f} s", "    ")
+        yield from wrapped(_placed_text(placed).localized(), "    ")
+    yield from wrapped(msg("  {seconds} s", seconds=number_text(report.duration_seconds)).localized(), "    ")
 
 
 def backup_data(report: BackupReport) -> dict[str, Any]:
@@ -45,17 +58,11 @@ def backup_data(report: BackupReport) -> dict[str, Any]:
 def summary_lines(manifest: Manifest) -> Iterator[str]:
     """The two halves and what was checked between them."""
     if manifest.database is not None:
-        yield from wrapped(f"  database: {_database_text(manifest.database)}", "    ")
+        yield from wrapped(_database_text(manifest.database).localized(), "    ")
     if manifest.media is not None:
-        yield from wrapped(f"  media: {_media_text(manifest.media)}", "    ")
-    references = manifest.references
-    if references is not None:
-        checked = (
-            "not checked: this backup holds one of the halves"
-            if references.checked is None
-            else f"{references.checked:,} checked, {len(references.missing)} missing"
-        )
-        yield from wrapped(f"  files that the database names: {checked}", "    ")
+        yield from wrapped(_media_text(manifest.media).localized(), "    ")
+    if manifest.references is not None:
+        yield from wrapped(_references_text(manifest.references).localized(), "    ")
 
 
 def summary_data(manifest: Manifest) -> dict[str, Any]:
@@ -72,7 +79,14 @@ def summary_data(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _database_text(database: DatabaseRecord) -> str:
+def _placed_text(placed: Placed) -> Message:
+    size = size_text(placed.size_bytes)
+    if placed.verified:
+        return msg("  {size} in {path}, every byte verified", size=size, path=placed.path)
+    return msg("  {size} in {path}, NOT verified (archive.verify: false)", size=size, path=placed.path)
+
+
+def _database_text(database: DatabaseRecord) -> Message:
     rows = sum(table.rows or 0 for table in database.tables)
     match database:
         case PostgresqlRecord(server_version=version):
@@ -81,11 +95,28 @@ def _database_text(database: DatabaseRecord) -> str:
             engine = f"SQLite {version}"
         case _:
             assert_never(database)
-    tables = count_text(len(database.tables), "table", "tables")
-    return f"{engine}, {tables}, {count_text(rows, 'row', 'rows')}"
+    return msg(
+        "  database: {engine}, {tables}, {rows}",
+        engine=engine,
+        tables=counted("{count} table", "{count} tables", len(database.tables)),
+        rows=counted("{count} row", "{count} rows", rows),
+    )
 
 
-def _media_text(media: MediaRecord) -> str:
-    files = count_text(media.files, "file", "files")
-    folders = count_text(media.directories, "folder", "folders")
-    return f"{files} in {folders}, {size_text(media.bytes)}"
+def _media_text(media: MediaRecord) -> Message:
+    return msg(
+        "  media: {files} in {folders}, {size}",
+        files=counted("{count} file", "{count} files", media.files),
+        folders=counted("{count} folder", "{count} folders", media.directories),
+        size=size_text(media.bytes),
+    )
+
+
+def _references_text(references: ReferencesRecord) -> Message:
+    if references.checked is None:
+        return msg("  files that the database names: not checked: this backup holds one of the halves")
+    return msg(
+        "  files that the database names: {checked} checked, {missing} missing",
+        checked=grouped_text(references.checked),
+        missing=len(references.missing),
+    )

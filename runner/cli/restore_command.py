@@ -2,6 +2,7 @@
 
 import click
 
+from runner.cli.completing import archive_names, profile_names
 from runner.cli.run import Outcome, format_option, run
 from runner.cli.settings import Settings
 
@@ -9,8 +10,8 @@ _VARIANTS = ("full", "db-only", "media-only")
 
 
 @click.command("restore")
-@click.argument("profile")
-@click.argument("archive", default="latest", required=False)
+@click.argument("profile", shell_complete=profile_names)
+@click.argument("archive", default="latest", required=False, shell_complete=archive_names)
 @click.option("--variant", type=click.Choice(_VARIANTS), help="Default: everything that archive and profile have.")
 @click.option("--at", metavar="TIME", help="The newest archive made at or before that time, as 2026-01-08 09:00.")
 @click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")

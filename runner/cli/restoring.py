@@ -5,23 +5,27 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, cast
 
 import click
 
+from runner.cli.asking import agrees
 from runner.cli.moments import moment_text, parse_moment
 from runner.cli.plans import restore_plan_data, restore_plan_lines
-from runner.cli.profiles import load_profile
+from runner.cli.profiles import load_profile, with_tools
 from runner.cli.progress import Lines, reporter
 from runner.cli.run import Outcome, tell
 from runner.cli.settings import Settings
-from runner.cli.text import count_text, finding_lines, size_text, wrapped
+from runner.cli.text import finding_lines, number_text, size_text, wrapped
 from runner.databases.base import LiveDatabase
 from runner.errors import ExitCode, Finding, Refused, UsageError, exit_code_of
-from runner.messages import msg
+from runner.media.site import LiveMedia
+from runner.messages import Message, counted, msg
 from runner.model.marks import RunNames
 from runner.model.profile import Variant
 from runner.model.report import RecoverReport, RestoreReport
+from runner.state import ProfileState
 from runner.workflow.choosing import Wanted
 from runner.workflow.inspection import Confirm, Prepared, Question
 from runner.workflow.opening import RestoreRequest
@@ -32,7 +36,7 @@ from runner.workflow.undo import examine_undo, undo
 
 @dataclass(frozen=True, slots=True)
 class RestoreOptions:
-    """The options of `runner restore`."""
+    """The options of `runner restore`, and `tools`: the folder of PostgreSQL's programs, where a person names it."""
 
     variant: str | None
     at: str | None
@@ -41,18 +45,19 @@ class RestoreOptions:
     accept_damage: bool
     no_safety_copy: bool
     trust_sql: bool
+    tools: Path | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "RestoreOptions":
         """From what click hands over."""
-        return cls(**{name: cast("Any", options[name]) for name in cls.__slots__})
+        return cls(**{name: cast("Any", options[name]) for name in cls.__slots__ if name in options})
 
 
 def restore_outcome(settings: Settings, name: str, archive: str, options: RestoreOptions) -> Outcome:
     """Raises RunnerError."""
     now = datetime.now().astimezone()
     request = RestoreRequest(
-        profile=load_profile(settings, name),
+        profile=with_tools(load_profile(settings, name), options.tools),
         wanted=Wanted(archive, None if options.at is None else parse_moment(options.at)),
         names=_new_names(now),
         now=now,
@@ -61,9 +66,10 @@ def restore_outcome(settings: Settings, name: str, archive: str, options: Restor
         safety_copy=not options.no_safety_copy,
         trust_sql=options.trust_sql,
     )
-    with reporter(settings) as report:
-        if options.dry_run:
+    if options.dry_run:
+        with reporter(settings) as report:
             return _examined(examine(request, report))
+    with reporter(settings, ProfileState.of(request.profile).logs) as report:
         confirm = _confirmation(name, report, yes=options.yes, keeps=not options.no_safety_copy)
         return _outcome(lambda: _restored(restore(request, confirm, report)))
 
@@ -72,9 +78,10 @@ def undo_outcome(settings: Settings, name: str, run_id: str | None, *, yes: bool
     """Raises RunnerError."""
     profile = load_profile(settings, name)
     names = _new_names(datetime.now().astimezone())
-    with reporter(settings) as report:
-        if dry_run:
+    if dry_run:
+        with reporter(settings) as report:
             return _examined(examine_undo(profile, run_id, names, report))
+    with reporter(settings, ProfileState.of(profile).logs) as report:
         confirm = _confirmation(name, report, yes=yes, keeps=True)
         return _outcome(lambda: _restored(undo(profile, run_id, names, confirm, report)))
 
@@ -88,7 +95,7 @@ def recover_outcome(settings: Settings, name: str, *, forward: bool, back: bool)
         )
     direction: Direction | None = "forward" if forward else "back" if back else None
     profile = load_profile(settings, name)
-    with reporter(settings) as report:
+    with reporter(settings, ProfileState.of(profile).logs) as report:
         return _outcome(lambda: _recovered(recover(profile, direction, report)))
 
 
@@ -132,10 +139,10 @@ def _confirmation(profile: str, report: Lines, *, yes: bool, keeps: bool) -> Con
             )
         try:
             if keeps:
-                agreed = click.confirm("Replace it?", default=False, err=True)
+                agreed = agrees(msg("Replace it?"))
             else:
-                prompt = f"There will be no safety copy and no undo. Type `{profile}` to go on"
-                agreed = click.prompt(prompt, default="", show_default=False, err=True) == profile
+                prompt = msg("There will be no safety copy and no undo. Type `{profile}` to go on", profile=profile)
+                agreed = click.prompt(prompt.localized(), default="", show_default=False, err=True) == profile
         except click.Abort:  # the end of the input (Ctrl-D) is no answer
             agreed = False
         if not agreed:
@@ -146,51 +153,78 @@ def _confirmation(profile: str, report: Lines, *, yes: bool, keeps: bool) -> Con
 
 def _question_lines(question: Question) -> Iterator[str]:
     plan = question.plan
-    yield from wrapped(f"{plan.variant.value} {plan.command} of {plan.profile.name} from {plan.source} replaces:", "  ")
-    live = question.database
-    if live is not None:
-        if live.exists:
-            rows = _rows_text(live)
-            tables = count_text(live.tables, "table", "tables")
-            text = f"  database: {size_text(live.size_bytes)}, {tables}, {rows}{_changed(live.newest_change)}"
-            yield from wrapped(text, "    ")
-            for session in live.sessions:
-                yield from wrapped(f"    connected now, ended at the swap: {session}", "      ")
-        else:
-            yield "  database: there is none; it will be made"
-    media = question.media
-    if media is not None:
-        text = "  media: there are none; the folder will be made"
-        if media.exists:
-            files = count_text(media.files, "file", "files")
-            text = f"  media: {files}, {size_text(media.bytes)}{_changed(media.newest_change)}"
-        yield from wrapped(text, "    ")
-    yield from wrapped(f"  safety copy: {_kept_text(question)}", "    ")
+    line = msg(
+        "{variant} {command} of {profile} from {source} replaces:",
+        variant=plan.variant.value,
+        command=plan.command,
+        profile=plan.profile.name,
+        source=plan.source,
+    )
+    yield from wrapped(line.localized(), "  ")
+    if question.database is not None:
+        yield from _database_lines(question.database)
+    if question.media is not None:
+        yield from wrapped(_media_message(question.media).localized(), "    ")
+    yield from wrapped(_kept_message(question).localized(), "    ")
     for note in question.notes:
-        yield from wrapped(f"  {note.message}", "    ")
+        yield from wrapped(f"  {note.message.localized()}", "    ")
 
 
-def _rows_text(live: LiveDatabase) -> str:
+def _database_lines(live: LiveDatabase) -> Iterator[str]:
+    if not live.exists:
+        yield msg("  database: there is none; it will be made").localized()
+        return
+    yield from wrapped(_database_message(live).localized(), "    ")
+    for session in live.sessions:
+        line = msg("    connected now, ended at the swap: {session}", session=session)
+        yield from wrapped(line.localized(), "      ")
+
+
+def _database_message(live: LiveDatabase) -> Message:
+    size, rows = size_text(live.size_bytes), _rows(live)
+    tables = counted("{count} table", "{count} tables", live.tables)
+    if live.newest_change is None:
+        return msg("  database: {size}, {tables}, {rows}", size=size, tables=tables, rows=rows)
+    return msg(
+        "  database: {size}, {tables}, {rows}, last changed {moment}",
+        size=size,
+        tables=tables,
+        rows=rows,
+        moment=moment_text(live.newest_change),
+    )
+
+
+def _rows(live: LiveDatabase) -> Message:
     if live.rows is None:
-        return "rows never counted by the server"
-    return f"{'' if live.rows_are_exact else 'about '}{count_text(live.rows, 'row', 'rows')}"
+        return msg("rows never counted by the server")
+    if live.rows_are_exact:
+        return counted("{count} row", "{count} rows", live.rows)
+    return counted("about {count} row", "about {count} rows", live.rows)
 
 
-def _kept_text(question: Question) -> str:
+def _media_message(live: LiveMedia) -> Message:
+    if not live.exists:
+        return msg("  media: there are none; the folder will be made")
+    files, size = counted("{count} file", "{count} files", live.files), size_text(live.bytes)
+    if live.newest_change is None:
+        return msg("  media: {files}, {size}", files=files, size=size)
+    moment = moment_text(live.newest_change)
+    return msg("  media: {files}, {size}, last changed {moment}", files=files, size=size, moment=moment)
+
+
+def _kept_message(question: Question) -> Message:
     plan = question.plan
     if not plan.safety_copy:
-        return "none, so there is no way back"
+        return msg("  safety copy: none, so there is no way back")
     places: list[str] = []
     if question.database is not None and question.database.exists:
-        on_server = f"the database {plan.names.replaced_database} on the server"
-        places.append(on_server if plan.kept_database is None else str(plan.kept_database))
+        on_server = msg("the database {database} on the server", database=plan.names.replaced_database)
+        places.append(on_server.localized() if plan.kept_database is None else str(plan.kept_database))
     if question.media is not None and question.media.exists:
         places.append(str(plan.kept_media))
-    return ", ".join(places) or "none, for there is nothing yet that it could keep"
-
-
-def _changed(moment: datetime | None) -> str:
-    return "" if moment is None else f", last changed {moment_text(moment)}"
+    if not places:
+        return msg("  safety copy: none, for there is nothing yet that it could keep")
+    return msg("  safety copy: {places}", places=", ".join(places))
 
 
 def _finding_lines(question: Question) -> Iterator[str]:
@@ -241,15 +275,23 @@ def _once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 def _restored_lines(done: RestoreReport) -> Iterator[str]:
-    yield from wrapped(f"{done.profile}: {done.variant} {done.command} from {done.source} is in", "  ")
+    line = msg(
+        "{profile}: {variant} {command} from {source} is in",
+        profile=done.profile,
+        variant=done.variant,
+        command=done.command,
+        source=done.source,
+    )
+    yield from wrapped(line.localized(), "  ")
     for place in (done.kept_database, done.kept_media):
         if place is not None:
-            yield from wrapped(f"  what it replaced: {place}", "    ")
-    yield from wrapped(f"  {done.duration_seconds:.1f} s, run {done.run_id}", "    ")
-    if done.no_undo is None:
-        yield from wrapped(f"  `runner undo {done.profile}` takes it back", "    ")
-    else:
-        yield from wrapped(f"  `runner undo` cannot take it back: {done.no_undo}", "    ")
+            yield from wrapped(msg("  what it replaced: {place}", place=place).localized(), "    ")
+    line = msg("  {seconds} s, run {run_id}", seconds=number_text(done.duration_seconds), run_id=done.run_id)
+    yield from wrapped(line.localized(), "    ")
+    line = msg("  `runner undo {profile}` takes it back", profile=done.profile)
+    if done.no_undo is not None:
+        line = msg("  `runner undo` cannot take it back: {reason}", reason=done.no_undo)
+    yield from wrapped(line.localized(), "    ")
 
 
 def _recovered(done: RecoverReport) -> Outcome:
@@ -258,13 +300,16 @@ def _recovered(done: RecoverReport) -> Outcome:
 
 
 def _recovery_lines(done: RecoverReport) -> Iterator[str]:
-    words = {
-        "nothing": "there is nothing to recover",
-        "cleaned": "the interrupted restore had not touched anything live; what it staged is removed",
-        "finished": "the interrupted restore is finished: the new state is in",
-        "taken-back": "the interrupted restore is taken back: the old state is in",
+    name = done.profile
+    lines = {
+        "nothing": msg("{profile}: there is nothing to recover", profile=name),
+        "cleaned": msg(
+            "{profile}: the interrupted restore had not touched anything live; what it staged is removed", profile=name
+        ),
+        "finished": msg("{profile}: the interrupted restore is finished: the new state is in", profile=name),
+        "taken-back": msg("{profile}: the interrupted restore is taken back: the old state is in", profile=name),
     }
-    yield from wrapped(f"{done.profile}: {words[done.outcome]}", "  ")
+    yield from wrapped(lines[done.outcome].localized(), "  ")
 
 
 def _recovery_data(done: RecoverReport) -> dict[str, Any]:

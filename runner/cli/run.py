@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ import click
 
 from runner.cli.text import finding_lines
 from runner.errors import ExitCode, Finding, Interrupted, RunnerError, exit_code_of
-from runner.messages import msg
+from runner.messages import counted, msg
 
 JSON_FORMAT_VERSION = 1
 _SHOWN = 21  # one that sums up, and twenty of its places
@@ -52,35 +53,39 @@ format_option = click.option(
 
 def run(work: Callable[[], Outcome], output_format: str) -> NoReturn:
     """Do the work; print its outcome or its error; exit."""
+    raise SystemExit(int(present(carried_out(work), output_format)))
+
+
+def carried_out(work: Callable[[], Outcome]) -> Outcome:
+    """Do the work; its outcome, or its error as one. Ctrl-C and SIGTERM end it as they end every command."""
     try:
         with _signals_as_errors():
-            outcome = work()
+            return work()
     except RunnerError as error:
-        outcome = Outcome(errors=error.findings, exit_code=exit_code_of(error))
+        return Outcome(errors=error.findings, exit_code=exit_code_of(error))
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is ours to explain
-        outcome = _bug(error)
-    raise SystemExit(int(_presented(outcome, output_format)))
+        return _bug(error)
 
 
-def _presented(outcome: Outcome, output_format: str) -> ExitCode:
+def present(outcome: Outcome, output_format: str = "text") -> ExitCode:
     """Print the outcome; returns the code to exit with, which tells of a result that could not be written, too."""
     try:
         if outcome.more is not None and output_format != "json":
             outcome = _streamed(outcome, outcome.more)
         if output_format == "json":
-            print_json(outcome, _code_of(outcome))
+            print_json(outcome, code_of(outcome))
         else:
-            _print_text(outcome)
+            print_text(outcome)
     except BrokenPipeError:
         silence(sys.stdout)  # whoever reads our output has seen enough; what was done is done
     except OSError as error:
         silence(sys.stdout)
         print_finding("error", _unwritten(error))
-        return _code_of(outcome, done=ExitCode.STEP)
-    return _code_of(outcome)
+        return code_of(outcome, done=ExitCode.STEP)
+    return code_of(outcome)
 
 
-def _code_of(outcome: Outcome, *, done: ExitCode | None = None) -> ExitCode:
+def code_of(outcome: Outcome, *, done: ExitCode | None = None) -> ExitCode:
     """The outcome's code; `done`, where given, in the place of those that say that all went well."""
     code = outcome.exit_code
     if code is ExitCode.DONE and outcome.warnings:
@@ -150,7 +155,8 @@ def _streamed(outcome: Outcome, more: Iterable[str]) -> Outcome:
     return replace(outcome, lines=(), more=None)
 
 
-def _print_text(outcome: Outcome) -> None:
+def print_text(outcome: Outcome) -> None:
+    """An outcome for people: its lines on stdout, its findings on stderr."""
     for line in outcome.lines:
         click.echo(line)
     if outcome.tells_warnings:
@@ -158,8 +164,15 @@ def _print_text(outcome: Outcome) -> None:
             print_finding("warning", warning)
     for error in outcome.errors[:_SHOWN]:
         print_finding("error", error)
-    if len(outcome.errors) > _SHOWN:
-        tell(f"and {len(outcome.errors) - _SHOWN} more; `--format json` lists all of them")
+    if (more := len(outcome.errors) - _SHOWN) > 0:
+        tell(
+            counted(
+                "and {number} more; `--format json` lists all of them",
+                "and {number} more; `--format json` lists all of them",
+                more,
+                number=more,
+            ).localized()
+        )
 
 
 def print_finding(kind: str, finding: Finding) -> None:
@@ -174,8 +187,11 @@ def _signals_as_errors() -> Iterator[None]:
 
     A signal that was ignored before we came stays so: `nohup` means it.
     Later ones are answered and not merely ignored: the programs that we start would inherit that, and a server that a
-    hook starts would never hear its SIGTERM.
+    hook starts would never hear its SIGTERM. In another thread than the main one nothing can be watched.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     names = [name for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)]
     watched = [number for name in names if signal.getsignal(number := getattr(signal, name)) is not signal.SIG_IGN]
 
@@ -205,8 +221,10 @@ def _unwritten(error: OSError) -> Finding:
 
 def _say_wait(_number: int, _frame: FrameType | None) -> None:
     """By the system's own call: a signal may come in the middle of a write to the stream."""
+    text = msg("interrupted already; wait while everything is put back").localized()
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     with contextlib.suppress(OSError):
-        os.write(2, b"interrupted already; wait while everything is put back\n")
+        os.write(2, f"{text}\n".encode(encoding, "backslashreplace"))
 
 
 def _bug(error: Exception) -> Outcome:

@@ -2,13 +2,14 @@
 
 import click
 
+from runner.cli.completing import archive_names, profile_names
 from runner.cli.run import Outcome, format_option, run
 from runner.cli.settings import Settings
 
 
 @click.command("show")
-@click.argument("profile", metavar="PROFILE|FILE")
-@click.argument("archive", default="latest", required=False)
+@click.argument("profile", metavar="PROFILE|FILE", shell_complete=profile_names)
+@click.argument("archive", default="latest", required=False, shell_complete=archive_names)
 @click.option("--files", is_flag=True, help="Every file, folder and link, with size and time.")
 @click.option("--match", "pattern", metavar="GLOB", help="Only what matches, as in `media.exclude`; implies --files.")
 @format_option

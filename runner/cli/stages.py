@@ -4,8 +4,9 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
-from runner.cli.text import size_text
+from runner.cli.text import grouped_text, number_text, size_text
 from runner.events import Unit
+from runner.messages import counted, msg
 
 _WINDOW_SECONDS = 10.0
 _SAMPLES = 128
@@ -55,15 +56,15 @@ class Stage:
 
     def percent_text(self) -> str:
         total = self.known_total
-        return "" if total is None else f"{100 * self.done // total}%"
+        return "" if total is None else msg("{percent}%", percent=100 * self.done // total).localized()
 
     def amount_text(self) -> str:
         """`312.0 MiB of 1.8 GiB`, or what is done alone."""
         total = self.known_total
         if total is None:
             return amount_text(self.done, self.unit) if self.done else ""
-        done = size_text(self.done) if self.unit == "bytes" else f"{self.done:,}"
-        return f"{done} of {amount_text(total, self.unit)}"
+        done = size_text(self.done) if self.unit == "bytes" else grouped_text(self.done)
+        return msg("{done} of {total}", done=done, total=amount_text(total, self.unit)).localized()
 
     def rate_text(self, now: float) -> str:
         rate = self.rate(now)
@@ -83,29 +84,40 @@ class Stage:
         seconds = now - self.started
         if seconds < _WORTH_TELLING_SECONDS:
             return None
+        time = duration_text(seconds)
         if not self.done:
-            return f"{self.title}: {duration_text(seconds)}"
-        rate = _rate_text(self.done / seconds, self.unit)
-        return f"{self.title}: {amount_text(self.done, self.unit)} in {duration_text(seconds)} ({rate})"
+            return msg("{title}: {time}", title=self.title, time=time).localized()
+        line = msg(
+            "{title}: {amount} in {time} ({rate})",
+            title=self.title,
+            amount=amount_text(self.done, self.unit),
+            time=time,
+            rate=_rate_text(self.done / seconds, self.unit),
+        )
+        return line.localized()
 
 
 def amount_text(amount: int, unit: Unit) -> str:
     """`1.8 GiB`, `2,345 files`."""
-    return size_text(amount) if unit == "bytes" else f"{amount:,} {unit}"
+    if unit == "bytes":
+        return size_text(amount)
+    if unit == "files":
+        return counted("{count} files", "{count} files", amount).localized()
+    return counted("{count} rows", "{count} rows", amount).localized()
 
 
 def duration_text(seconds: float) -> str:
     """`6.2 s`, `42 s`, `2 min 5 s`, `1 h 2 min`."""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return msg("{seconds} s", seconds=number_text(seconds)).localized()
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return msg("{seconds} s", seconds=whole).localized()
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
+        return msg("{minutes} min {seconds} s", minutes=whole // 60, seconds=whole % 60).localized()
     minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min"
+    return msg("{hours} h {minutes} min", hours=minutes // 60, minutes=minutes % 60).localized()
 
 
 def _rate_text(rate: float, unit: Unit) -> str:
-    return f"{amount_text(round(rate), unit)}/s"
+    return msg("{amount}/s", amount=amount_text(round(rate), unit)).localized()

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from runner.errors import Finding
+from runner.messages import Message, grouped, language_in_use, msg
 
 _NARROWEST = 30
 _UNWRAPPED = 1000
@@ -20,32 +21,55 @@ def terminal_width() -> int:
 
 
 def size_text(size_bytes: int) -> str:
-    """`1.2 MiB`, exact below one KiB."""
-    size = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size_bytes} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
+    """`1.2 MiB`, exact below one KiB; in French `1,2 Mio`."""
+    is_french = language_in_use() == "fr"
+    units = ("o", "Kio", "Mio", "Gio", "Tio") if is_french else ("B", "KiB", "MiB", "GiB", "TiB")
+    if size_bytes < 1024:
+        return f"{size_bytes} {units[0]}"
+    size, unit = size_bytes / 1024, 1
+    while size >= 1024 and unit < 4:
+        size, unit = size / 1024, unit + 1
+    return f"{number_text(size)} {units[unit]}"
 
 
-def count_text(count: int, one: str, many: str) -> str:
-    """`1 file`, `2,345 files`."""
-    return f"{count:,} {one if count == 1 else many}"
+def number_text(number: float) -> str:
+    """One digit after the point; in French after a comma."""
+    text = f"{number:.1f}"
+    return text.replace(".", ",") if language_in_use() == "fr" else text
+
+
+def grouped_text(number: int) -> str:
+    """`2,345`; in French with a space."""
+    return grouped(number, language_in_use())
 
 
 def printable(text: str) -> str:
-    """Control characters and half characters as escapes, so that no name can move the cursor or break a line."""
+    """Control characters and half characters as escapes, so that no name can move the cursor or break a line.
+
+    A space that breaks no line stays: French has one before `:` and in its numbers.
+    """
     if text.isprintable():
         return text
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return "".join(each if each.isprintable() or each == "\u00a0" else ascii(each)[1:-1] for each in text)
 
 
 def finding_lines(kind: str, finding: Finding) -> Iterator[str]:
     """What happened, where, why, and `hint:` what to do; wrapped to the terminal."""
-    yield from wrapped(f"{kind}: {_where_first(finding)}", "  ")
+    yield from wrapped(_headed(kind, _where_first(finding)).localized(), "  ")
     if finding.hint is not None:
-        yield from wrapped(f"  hint: {finding.hint}", "    ")
+        yield from wrapped(msg("  hint: {hint}", hint=finding.hint).localized(), "    ")
+
+
+def _headed(kind: str, text: Message) -> Message:
+    """A finding with the word for its kind; with none, as it is."""
+    match kind:
+        case "error":
+            return msg("error: {text}", text=text)
+        case "warning":
+            return msg("warning: {text}", text=text)
+        case "please confirm":
+            return msg("please confirm: {text}", text=text)
+    return text
 
 
 def wrapped(text: str, indent: str = "") -> Iterator[str]:
@@ -72,8 +96,14 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         return
     for row in clean:
         yield row[0]
-        yield from (f"  {head.lower()}: {cell}" for head, cell in zip(heads[1:], row[1:], strict=True) if cell)
+        yield from (_cell_line(head, cell) for head, cell in zip(heads[1:], row[1:], strict=True) if cell)
 
 
-def _where_first(finding: Finding) -> str:
-    return f"{finding.where}: {finding.message}" if finding.where else str(finding.message)
+def _cell_line(head: str, cell: str) -> str:
+    return msg("  {head}: {cell}", head=head.lower(), cell=cell).localized()
+
+
+def _where_first(finding: Finding) -> Message:
+    if not finding.where:
+        return finding.message
+    return msg("{where}: {message}", where=finding.where, message=finding.message)

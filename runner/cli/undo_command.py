@@ -2,12 +2,13 @@
 
 import click
 
+from runner.cli.completing import profile_names
 from runner.cli.run import Outcome, format_option, run
 from runner.cli.settings import Settings
 
 
 @click.command("undo")
-@click.argument("profile")
+@click.argument("profile", shell_complete=profile_names)
 @click.option("--to", "run_id", metavar="RUN", help="Go back to the state before that restore, an earlier one.")
 @click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
 @click.option("--dry-run", is_flag=True, help="Check and print the plan; change nothing.")

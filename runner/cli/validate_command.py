@@ -2,12 +2,13 @@
 
 import click
 
+from runner.cli.completing import profile_names
 from runner.cli.run import Outcome, run
 from runner.cli.settings import Settings
 
 
 @click.command("validate")
-@click.argument("profiles", nargs=-1, metavar="[PROFILE|FILE]...")
+@click.argument("profiles", nargs=-1, metavar="[PROFILE|FILE]...", shell_complete=profile_names)
 @click.option(
     "--format",
     "output_format",

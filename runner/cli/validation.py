@@ -11,6 +11,7 @@ from runner.cli.run import Outcome
 from runner.cli.settings import Settings
 from runner.cli.text import printable
 from runner.errors import ConfigurationInvalid, ExitCode, Finding
+from runner.messages import msg
 from runner.model.problem import Problem
 
 _PLACE = re.compile(r"(?P<file>.*):(?P<line>\d+):(?P<column>\d+)(  (?P<key>.*))?", re.DOTALL)
@@ -26,7 +27,8 @@ def validation_outcome(settings: Settings, selection: tuple[str, ...], output_fo
     if output_format == "github":
         return Outcome(data, tuple(map(_annotation, problems)), exit_code=code)
     lines = [line for problem in problems for line in _problem_lines(problem)]
-    return Outcome(data, (*lines, *(f"{name}: valid" for name in valid)), exit_code=code)
+    lines += [msg("{profile}: valid", profile=name).localized() for name in valid]
+    return Outcome(data, tuple(lines), exit_code=code)
 
 
 def _checked(settings: Settings, selection: tuple[str, ...]) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
@@ -50,10 +52,11 @@ def _problem_of(finding: Finding) -> Problem:
 
 def _problem_lines(problem: Problem) -> Iterator[str]:
     """`FILE:LINE:COLUMN  KEY: MESSAGE` and a hint; never wrapped, so that editors find the place."""
-    text = f"{problem.key}: {problem.message}" if problem.key else str(problem.message)
+    message = problem.message.localized()
+    text = f"{problem.key}: {message}" if problem.key else message
     yield printable(f"{problem.file}:{problem.line}:{problem.column}  {text}")
     if problem.hint is not None:
-        yield printable(f"  hint: {problem.hint}")
+        yield printable(msg("  hint: {hint}", hint=problem.hint).localized())
 
 
 def _annotation(problem: Problem) -> str:

@@ -2,13 +2,14 @@
 
 import click
 
+from runner.cli.completing import archive_names, profile_names
 from runner.cli.run import Outcome, format_option, run
 from runner.cli.settings import Settings
 
 
 @click.command("verify")
-@click.argument("profile", metavar="PROFILE|FILE")
-@click.argument("archive", default="latest", required=False)
+@click.argument("profile", metavar="PROFILE|FILE", shell_complete=profile_names)
+@click.argument("archive", default="latest", required=False, shell_complete=archive_names)
 @format_option
 @click.pass_obj
 def command(settings: Settings, profile: str, archive: str, output_format: str) -> None:

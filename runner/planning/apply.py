@@ -58,7 +58,7 @@ def _steps(profile: Profile, variant: Variant, name: str) -> Iterator[Step]:
         reads=(*root, *(str(destination) for destination in profile.destinations)),
     )
     if database:
-        yield Step(Action.SNAPSHOT, msg("fix one instant of the database"), reads=(database,))
+        yield Step(Action.SNAPSHOT, msg("take a snapshot of the database"), reads=(database,))
     if database and media is not None and media.references:
         columns = ", ".join(str(reference) for reference in media.references)
         yield Step(

@@ -30,7 +30,7 @@ from runner.errors import (
     WorkspaceFailed,
     raise_all,
 )
-from runner.events import Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
+from runner.events import Began, Logged, Noticed, Reporter, StageAdvanced, StageEnded, StageStarted
 from runner.lanes import Lanes, Stop
 from runner.messages import msg, printable
 from runner.model.manifest import (
@@ -80,6 +80,7 @@ def apply(plan: Plan, reporter: Reporter) -> BackupReport:
 
     make_way(plan.profile, reporter)
     with failures_told(context, reporter), state.locked():
+        reporter(Began("apply", run_id))
         settle(plan.profile, state, reporter)
         for path in state.clean_leftovers():
             reporter(Logged(msg("removed what an interrupted run left behind: {path}", path=path)))

@@ -1,9 +1,10 @@
 """Opens the archive that a person means, whatever it is, and verifies it."""
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -16,8 +17,9 @@ from runner.errors import ArchiveDamaged, ArchiveUnknown, Finding, Interrupted, 
 from runner.events import Reporter, StageAdvanced, StageEnded, StageStarted, silent
 from runner.messages import Message, msg
 from runner.model.plan import Action
-from runner.model.profile import Profile, Variant
-from runner.state import ProfileState, Verified
+from runner.model.profile import LocalDestination, Profile, Variant
+from runner.model.remembered import Verified
+from runner.state import ProfileState
 from runner.workflow.catalogue import Listed, stored_at
 from runner.workflow.choosing import LATEST, Wanted, choose, good_candidates, is_pattern
 from runner.workflow.politeness import lanes_of, make_way
@@ -81,9 +83,15 @@ class Found:
 def find_archive(profile: Profile, wanted: Wanted, now: datetime) -> Found:
     """What `wanted` means: `latest`, a name or a pattern of names at the profile's destinations, a time, or a path.
 
+    A pattern with a folder before it means the newest archive in that folder that it matches.
+
     A name wins over a file of that name here. Raises ArchiveUnknown, UsageError, DestinationFailed.
     """
     if is_path(wanted.text):
+        path = Path(wanted.text)
+        if is_pattern(path.name) and not is_there(wanted.text):
+            folder = LocalDestination(Path(os.path.abspath(path.parent)))  # noqa: PTH100 - links stay
+            return Found(*choose(replace(profile, destinations=(folder,)), replace(wanted, text=path.name), now))
         return _at_path(profile, wanted, now)
     try:
         return Found(*choose(profile, wanted, now))
@@ -216,11 +224,6 @@ def damaged(
 def _at_path(profile: Profile, wanted: Wanted, now: datetime) -> Found:
     wanted.refuse_a_time()
     path = Path(wanted.text)
-    if is_pattern(wanted.text) and not is_there(wanted.text):
-        raise ArchiveUnknown(
-            msg("a pattern matches names of archives, and `{pattern}` is a path", pattern=wanted.text),
-            hint=msg("leave out the folder: the profile's destinations are searched"),
-        )
     return Found(stored_at(profile, path, now) or path)
 
 

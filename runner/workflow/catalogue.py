@@ -18,9 +18,11 @@ from runner.errors import (
     Refused,
     RunnerError,
 )
+from runner.messages import Message, msg
 from runner.model.profile import Profile
+from runner.model.remembered import Verified
 from runner.planning.apply import TIMESTAMP_FIELD
-from runner.state import ProfileState, Verified
+from runner.state import ProfileState
 from runner.workflow.places import open_destination
 from runner.workflow.reading import reading
 
@@ -179,14 +181,14 @@ def _number(name: str) -> int:
     return 1 if match is None else int(match[1])
 
 
-def marks_text(listed: Listed) -> Iterator[str]:
+def marks_text(listed: Listed) -> Iterator[Message]:
     """The marks in words."""
     words = {
-        Mark.LEGACY: "legacy: no checksums",
-        Mark.DAMAGED: "damaged",
-        Mark.UNREADABLE: "cannot be read",
-        Mark.FOREIGN: f"of another instance: {listed.instance}",
-        Mark.FUTURE: "dated in the future",
-        Mark.NEWER_FORMAT: "made by a newer runner",
+        Mark.LEGACY: msg("legacy: no checksums"),
+        Mark.DAMAGED: msg("damaged"),
+        Mark.UNREADABLE: msg("cannot be read"),
+        Mark.FOREIGN: msg("of another instance: {instance}", instance=listed.instance),
+        Mark.FUTURE: msg("dated in the future"),
+        Mark.NEWER_FORMAT: msg("made by a newer runner"),
     }
     yield from (words[mark] for mark in Mark if mark in listed.marks)

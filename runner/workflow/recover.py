@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from runner.errors import Finding, Interrupted, RecoveryNeeded, RunnerError, WorkspaceFailed
-from runner.events import Logged, Reporter
+from runner.events import Began, Logged, Reporter
 from runner.journal import Journal, Step
 from runner.messages import msg
 from runner.model.marks import Side
@@ -33,6 +33,7 @@ def recover(profile: Profile, forced: Direction | None, reporter: Reporter) -> R
             state.journal_path.unlink(missing_ok=True)  # cut short in its very first line: nothing was done
             clean_work(state, reporter)
             return RecoverReport(profile.name, "nothing")
+        reporter(Began("recover", journal.begin.run_id))
         done: tuple[RecoverReport, Sequence[RunnerError]] | None = None
         try:
             with Shield(lambda: reporter(Logged(msg("interrupted: the recovery is finished first")))):

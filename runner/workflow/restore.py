@@ -21,7 +21,7 @@ from runner.errors import (
     SeveralFailed,
     WorkspaceFailed,
 )
-from runner.events import Logged, Noticed, Reporter
+from runner.events import Began, Logged, Noticed, Reporter
 from runner.journal import Begin, Journal, Step
 from runner.messages import msg
 from runner.model.plan import RestorePlan
@@ -76,6 +76,7 @@ def restore(request: RestoreRequest, confirm: Confirm, reporter: Reporter) -> Re
     context = HookContext(request.profile, request.variant or request.profile.natural_variant, request.names.run_id)
     make_way(request.profile, reporter)
     with failures_told(context, reporter), state.locked():
+        reporter(Began("restore", request.names.run_id))
         settle(request.profile, state, reporter)
         clean_work(state, reporter)
         with opened_source(request, reporter) as (source, found, lost):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from runner.errors import Finding
-from runner.events import Reporter
+from runner.events import Began, Reporter
 from runner.messages import msg
 from runner.model.marks import RunNames
 from runner.model.plan import RestorePlan
@@ -30,6 +30,7 @@ def undo(profile: Profile, run_id: str | None, names: RunNames, confirm: Confirm
     context = HookContext(profile, profile.natural_variant, names.run_id)
     make_way(profile, reporter)
     with failures_told(context, reporter), state.locked():
+        reporter(Began("undo", names.run_id))
         settle(profile, state, reporter)
         clean_work(state, reporter)
         replaced = chosen(profile, state, run_id)

@@ -99,3 +99,24 @@ def test_the_question_shows_its_answers_and_takes_one(tmp_path: Path) -> None:
     asked = seen[seen.index(b"Replace it?") :]
     assert b"%" not in asked[: asked.index(b"y\r\n")]  # no bar is drawn where the answer is typed
     assert scene.live() == scene.new
+
+
+def test_a_question_in_french_is_answered_in_french(tmp_path: Path) -> None:
+    scene = sqlite_scene(tmp_path)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "--lang", "fr", "restore", "app"],
+        cwd=scene.project.folder,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        os.write(ours, b"peut-\xc3\xaatre\noui\n")
+        _, stderr = process.communicate(timeout=60)
+    os.close(theirs)
+    os.close(ours)
+    assert process.returncode == 0, stderr
+    assert stderr.count("[o/N]") == 2
+    assert scene.live() == scene.new

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.main import _COMMANDS
+from runner.cli.main import COMMANDS
 from tests.projects import sqlite_project
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -33,6 +33,8 @@ HEAVY = (
 )
 
 # What a command that only looks has no need of. A profile is held against its schema, so `list` loads jsonschema.
+EXTRAS = ("apprise", "django")
+
 FOR_WORK = ("asyncio", "multiprocessing", "psycopg", "rich", "sqlite3", "ssl")
 
 LOADED_AFTER = """\
@@ -62,7 +64,7 @@ def modules_after(*arguments: str, folder: Path = CHECKOUT) -> set[str]:
     return set(loaded)
 
 
-@pytest.mark.parametrize("arguments", [(), *((command,) for command in _COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [(), *((command,) for command in COMMANDS)], ids=" ".join)
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert modules_after(*arguments, "--help").isdisjoint(HEAVY)
 
@@ -81,7 +83,8 @@ def test_a_command_that_looks_loads_nothing_for_work(tmp_path: Path) -> None:
 
 def test_every_import_is_declared() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {normalised(re.split(r"[\s\[<>=!~;]", line, maxsplit=1)[0]) for line in project["dependencies"]}
+    lines = [*project["dependencies"], *(line for extra in EXTRAS for line in project["optional-dependencies"][extra])]
+    declared = {normalised(re.split(r"[\s\[<>=!~;]", line, maxsplit=1)[0]) for line in lines}
     providers = metadata.packages_distributions()
     undeclared = {
         f"{path.relative_to(CHECKOUT).as_posix()}: {name}"

@@ -8,7 +8,8 @@ import pytest
 
 from runner.errors import ArchiveUnknown, DestinationFailed
 from runner.model.profile import Profile
-from runner.state import ProfileState, Verified
+from runner.model.remembered import Verified
+from runner.state import ProfileState
 from runner.workflow.catalogue import Listed, Mark, list_archives, marks_text, stored_at
 from runner.workflow.choosing import Wanted, choose
 from tests.unit.workflow.small_archives import NOW, days_ago, profile_over, write_archive
@@ -118,7 +119,7 @@ def test_one_unreadable_file_breaks_nothing(profile: Profile, out: Path) -> None
     catalogue = list_archives(profile, NOW)
     assert catalogue.failed == ()
     assert marks(profile) == {"app_backup_20260108_110353.zip": {Mark.UNREADABLE}, "good.zip": set()}
-    assert list(marks_text(catalogue.archives[0])) == ["cannot be read"]
+    assert [str(mark) for mark in marks_text(catalogue.archives[0])] == ["cannot be read"]
     assert latest(profile).marks == {Mark.UNREADABLE}  # an older one is never taken unasked
 
 

@@ -1,5 +1,6 @@
 """Which archive is meant by a pattern or a time, and what is said when the newest one is damaged."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -82,9 +83,18 @@ def test_an_archive_whose_name_looks_like_a_pattern_is_taken_by_its_name(profile
     assert chosen(profile, "app_[0]*.zip") == "app_[0]*.zip"
 
 
-def test_a_path_is_no_pattern(profile: Profile, out: Path) -> None:
-    with pytest.raises(ArchiveUnknown, match="a pattern matches names"):
-        find_archive(profile, Wanted(f"{out}/app_*.zip"), NOW)
+def test_a_pattern_with_a_folder_means_the_newest_there(profile: Profile, out: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("app_20.zip", "app_50.zip"):
+        shutil.copy(out / name, elsewhere / name)
+    place = find_archive(profile, Wanted(f"{elsewhere}/app_*.zip"), NOW).place
+    assert isinstance(place, Listed)
+    assert place.destination.locate(place.name) == str(elsewhere / "app_20.zip")
+    with pytest.raises(ArchiveUnknown):
+        find_archive(profile, Wanted(f"{elsewhere}/other_*.zip"), NOW)
+    with pytest.raises(DestinationFailed):
+        find_archive(profile, Wanted(f"{tmp_path}/nothing/app_*.zip"), NOW)
     odd = write_archive(out.parent / "odd[1].zip", **days_ago(3))
     assert find_archive(profile, Wanted(str(odd)), NOW).place == odd
 
