@@ -23,7 +23,7 @@ INSTALLED_FOR_BENCH := $(VENV)/.installed-for-bench
 INSTALLED_FOR_DEMO := $(if $(wildcard $(INSTALLED_FOR_TESTS)),$(INSTALLED_FOR_TESTS),$(INSTALLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint format bench clean
+.PHONY: help demo test slow lint format catalog site bench clean
 
 help:
 	@echo 'make demo    install runner into $(VENV) and run its demonstration'
@@ -31,6 +31,8 @@ help:
 	@echo 'make slow    the long lists of tests: every system call, large files, every PostgreSQL'
 	@echo 'make lint    ruff, mypy, import-linter, codespell'
 	@echo 'make format  mend what ruff can mend'
+	@echo 'make catalog bring the translations up to date with the texts'
+	@echo 'make site    build the documentation as a site, into site/'
 	@echo 'make bench   measure, beside other tools: SCALE=0.1 RUNS=3 PART=comparison TOOLS=runner,naive WRITE=1'
 	@echo 'make clean   delete $(VENV), caches and builds'
 
@@ -56,12 +58,18 @@ format: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+catalog: $(INSTALLED_FOR_TESTS)
+	$(BIN)/python docs/make_catalog.py
+
+site: $(INSTALLED_FOR_TESTS)
+	$(BIN)/python -m mkdocs build --strict
+
 # PART: some of startup, comparison, sweep and page; `page` measures nothing and works on what the last runs found.
 bench: $(INSTALLED_FOR_BENCH)
 	$(BIN)/python -m benchmarks $(PART) --scale $(SCALE) --runs $(RUNS) $(if $(TOOLS),--tools $(TOOLS)) $(if $(WRITE),--write)
 
 clean:
-	rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) site .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find runner tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): $(MADE) $(SOURCES)

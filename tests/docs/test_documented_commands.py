@@ -11,6 +11,8 @@ from pathlib import Path
 import yaml
 
 from runner import config
+from runner.cli.main import COMMANDS
+from tests.django_projects import django_project
 from tests.requirements import requires_program
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,10 +32,11 @@ def make_application(folder: Path) -> None:
 
 def output_of(blocks: list[tuple[str, str, str]], folder: Path, programs: Path) -> str:
     """Do in `folder` what the blocks say: write the files, run the commands; everything that they print."""
-    (folder / "profiles").mkdir(parents=True)
+    (folder / "profiles").mkdir(parents=True, exist_ok=True)
     programs.mkdir()
-    (programs / "runner").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m runner "$@"\n', "utf-8")
-    (programs / "runner").chmod(0o755)
+    for name, arguments in (("runner", "-m runner"), ("python", "")):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n', "utf-8")
+        (programs / name).chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     output = ""
     for _, language, content in blocks:
@@ -81,11 +84,22 @@ def test_the_sample_comes_back_on_a_new_machine_as_the_disaster_page_says(tmp_pa
     assert not (folder / "media" / "payment_receipts").exists()  # undone, mistake and all
 
 
+def test_a_django_project_in_five_commands(tmp_path: Path) -> None:
+    blocks = BLOCK.findall((ROOT / "docs" / "django.md").read_text("utf-8"))
+    assert [name for name, _, _ in blocks] == ["five"]
+    django = django_project(tmp_path / "shop", more='INSTALLED_APPS += ["runner.contrib.django"]')
+    django.fill(2)
+    output = output_of(blocks, django.folder, tmp_path / "programs")
+    assert output.count("4 checked, 0 missing") == 2
+    assert "full restore from" in output
+
+
 def test_every_profile_that_a_page_shows_is_valid(tmp_path: Path) -> None:
     shown = 0
     french = ROOT / "docs" / "fr"
-    pages = [ROOT / "README.md", ROOT / "docs" / "quickstart.md", ROOT / "docs" / "disaster.md"]
-    for page in (*pages, french / "demarrage.md", french / "sinistre.md"):
+    english = [ROOT / "docs" / f"{name}.md" for name in ("quickstart", "disaster", "django")]
+    francais = [french / f"{name}.md" for name in ("demarrage", "sinistre", "django")]
+    for page in (ROOT / "README.md", *english, *francais):
         for content in YAML_BLOCK.findall(page.read_text("utf-8")):
             if "destinations:" not in content:
                 continue
@@ -96,7 +110,28 @@ def test_every_profile_that_a_page_shows_is_valid(tmp_path: Path) -> None:
             checked = config.check(config.find_root(None, folder), environ={"HOME": str(folder)})
             assert [str(problem.message) for problem in checked.problems] == []
             shown += 1
-    assert shown == 9
+    assert shown == 13
+
+
+COMMAND = re.compile(r"`runner ([a-z][a-z-]*)")
+LINE = re.compile(r"^(?:\.\\\.venv\\Scripts\\)?runner (?:-\S+ )*([a-z][a-z-]*)", re.MULTILINE)
+CODE = re.compile(r"^ *```(?:sh|powershell|yaml|dockerfile)\n(.*?)```", re.MULTILINE | re.DOTALL)
+
+
+def test_every_command_that_a_page_names_is_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    texts = [page.read_text("utf-8") for page in pages]
+    named = {name for text in texts for name in COMMAND.findall(text)}
+    named |= {name for text in texts for block in CODE.findall(text) for name in LINE.findall(block)}
+    assert named - set(COMMANDS) <= {"drill"}  # which is named as what is not there yet
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site" / "fr" / "guide" / "index.html").is_file()
 
 
 def test_the_ci_jobs_of_the_readme_are_yaml() -> None:

@@ -20,8 +20,10 @@ CLOSED = {"manifest", "schema", "database", "media", "references", "folders", "e
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = sqlite_project(tmp_path_factory.mktemp("page") / "project", rows=40)
+    extra = 'schedule: {daily: "23:00"}\nnotify: [{webhook: {env: NOT_THERE}, on: [overdue]}]\n'
+    project = sqlite_project(tmp_path_factory.mktemp("page") / "project", rows=40, extra=extra)
     project.apply()
+    (project.folder / "elsewhere").mkdir()
     assert project.run("restore", "app", "--yes").returncode == 0  # something to undo
     return project
 
@@ -49,7 +51,13 @@ RUNS = [
     ("undo", "app", "--yes"),
     ("recover", "app"),
     ("demo", "school"),
+    ("init", "elsewhere", "--database", "school.sqlite3", "--yes"),
     ("schema", "backup"),
+    ("status",),
+    ("doctor", "app"),
+    ("schedule", "install", "app", "--with", "cron", "--print"),
+    ("run-due",),
+    ("notify", "test", "app"),
 ]
 
 
@@ -58,7 +66,7 @@ def test_every_key_is_explained(project: Project, arguments: tuple[str, ...]) ->
     document = json.loads(project.run(*arguments, "--format", "json").stdout)
     assert set(document) > COMMON
     own = {key: value for key, value in document.items() if key not in COMMON}
-    page = SECTIONS[arguments[0]] + (SECTIONS["apply"] if arguments[0] == "demo" else "")
+    page = SECTIONS[arguments[0]] + (SECTIONS["apply"] if arguments[0] in ("demo", "init", "run-due") else "")
     assert {key for key in keys_of(own) if f"`{key}`" not in page} == set()
 
 
@@ -73,8 +81,10 @@ def test_every_command_has_its_section_and_every_problem_its_parts(project: Proj
 
 
 def test_no_row_explains_what_is_not_there(project: Project) -> None:
-    documents = [json.loads(project.run(*run, "--format", "json").stdout) for run in RUNS if run[0] != "demo"]
-    given = set().union(*map(keys_of, documents)) | {"folder", "verified", "restored"}
+    documents = [
+        json.loads(project.run(*run, "--format", "json").stdout) for run in RUNS if run[0] not in ("demo", "init")
+    ]
+    given = set().union(*map(keys_of, documents)) | {"folder", "verified", "restored", "init", "removed"}
     rows = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
     assert {name.rpartition(".")[2] for row in rows for name in re.findall(r"`([\w.]+)`", row)} <= given
 
