@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import threading
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -21,9 +22,12 @@ def create_private(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "w+b", buffering=1 << 20)
 
 
-def open_private(path: Path) -> BinaryIO:
-    """Open for appending; a file that is not there is made with mode 0600."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+def open_private(path: Path) -> FileIO:
+    """Open for appending; a file that is not there is made with mode 0600.
+
+    Without a buffer: whoever handles a signal may write to it in the middle of a write.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE), "ab", buffering=0)
 
 
 def flush_file(file: BinaryIO) -> None:

@@ -6,8 +6,9 @@ A log that cannot be written stops nothing. The newest fifty of a profile are ke
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from runner.durable import make_private_folder, open_private
 from runner.errors import Finding
@@ -21,7 +22,7 @@ class RunLog:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def note(self, event: Event) -> None:
         """Write an event down, if it is one for a log."""
@@ -46,8 +47,7 @@ class RunLog:
             self._finding("error", finding)
 
     def close(self) -> None:
-        """Nothing comes after this."""
-        self._write("done", "")
+        """Nothing comes after this. Nothing is written either: what the run has done is done, signals or not."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -72,4 +72,3 @@ class RunLog:
         line = f"{now} {kind:7} {' '.join(text.split())}".rstrip()
         with suppress(OSError):
             self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
-            self._file.flush()
