@@ -50,7 +50,7 @@ def restore_plan_data(plan: RestorePlan) -> dict[str, Any]:
         "command": plan.command,
         "profile": plan.profile.name,
         "variant": plan.variant.value,
-        "source": plan.source,
+        "source": str(plan.source),
         "run_id": plan.names.run_id,
         "steps": _steps_data(plan.steps),
     }

@@ -258,7 +258,7 @@ def _restored(done: RestoreReport) -> Outcome:
             "profile": done.profile,
             "command": done.command,
             "variant": done.variant,
-            "source": done.source,
+            "source": str(done.source),
             "run_id": done.run_id,
             "kept_database": done.kept_database,
             "kept_media": done.kept_media,

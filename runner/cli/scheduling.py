@@ -124,7 +124,7 @@ def install_outcome(
         return Outcome(_data(job, scheduler, parts), tuple(_part_lines(parts)))
     if keep:
         keep_variables(known, keep)
-    warnings = install(scheduler, job, known)
+    warnings = install(scheduler, job, known, lambda: check_outcome(settings, [profile]))
     parts = scheduler.parts(job)
     lines = (*(msg("installed: {place}", place=part.place).localized() for part in parts), _next_line(job))
     return Outcome(_data(job, scheduler, parts), lines, warnings)

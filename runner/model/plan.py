@@ -72,7 +72,7 @@ class RestorePlan:
     command: str
     variant: Variant
     names: RunNames
-    source: str
+    source: str | Message
     steps: tuple[Step, ...]
     safety_copy: bool = True
     kept_database: Path | None = None

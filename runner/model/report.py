@@ -40,7 +40,7 @@ class RestoreReport:
     profile: str
     command: str
     variant: str
-    source: str
+    source: str | Message
     run_id: str
     kept_database: str | None
     kept_media: str | None

@@ -17,7 +17,7 @@ class RestoreWish:
     """What a person asked for. `variant` None: all that both the source and the profile have."""
 
     command: str
-    source: str
+    source: str | Message
     variant: Variant | None = None
     safety_copy: bool = True
     compared: bool = True
@@ -61,7 +61,7 @@ def _refused(
             profile=profile.name,
             variant=chosen.value,
         )
-        where = wish.source
+        where = str(wish.source)
     elif not profile.serves(chosen):
         message = msg(
             "the profile `{profile}` has no {part}, so a `{variant}` restore has no target",
@@ -79,7 +79,7 @@ def _refused(
             offered=offered.value,
             variant=chosen.value,
         )
-        where = wish.source
+        where = str(wish.source)
     return Refused(message, where=where, hint=_way_out(profile, chosen, possible, wish))
 
 
@@ -124,7 +124,7 @@ def _steps(profile: Profile, variant: Variant, wish: RestoreWish, names: RunName
         writes=(str(profile.state / profile.name / "lock"),),
     )
     if wish.command == "restore":
-        yield Step(Action.VERIFY, msg("read the archive and compare every byte"), reads=(wish.source,))
+        yield Step(Action.VERIFY, msg("read the archive and compare every byte"), reads=(str(wish.source),))
     yield Step(Action.PREFLIGHT, msg("check everything that could stand in the way, and change nothing"), reads=live)
     yield Step(Action.CONFIRM, msg("show what will be replaced, and ask"))
     yield from _staging(profile, database, root, wish, names, work)
@@ -154,14 +154,14 @@ def _staging(
         yield Step(
             Action.STAGE_DATABASE,
             _STAGED_DATABASE if wish.command == "restore" else _KEPT_DATABASE,
-            reads=(wish.source,),
+            reads=(str(wish.source),),
             writes=(beside, work) if isinstance(profile.database, PostgresqlConfig) else (beside,),
         )
     if root:
         yield Step(
             Action.STAGE_MEDIA,
             _STAGED_MEDIA if wish.command == "restore" else _KEPT_MEDIA,
-            reads=(wish.source,),
+            reads=(str(wish.source),),
             writes=(str(names.staged(Path(root))),),
         )
     if database and wish.compared:

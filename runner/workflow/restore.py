@@ -130,7 +130,7 @@ def carry_out(
         profile=plan.profile.name,
         command=plan.command,
         variant=plan.variant.value,
-        source=source.label,
+        source=plan.source,
         run_id=plan.names.run_id,
         kept_database=None if record.database is None else _place_of(record),
         kept_media=record.media,

@@ -1,6 +1,5 @@
 """Scheduled backups: when one is due, the run that is made for it, and the timer that starts it."""
 
-import json
 import os
 import re
 import sys
@@ -10,7 +9,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from runner.errors import ExitCode, Finding, Obstructed, Refused, RunnerError, ToolFailed, UsageError, WorkspaceFailed
+from runner.errors import (
+    ExitCode,
+    Finding,
+    Interrupted,
+    Obstructed,
+    Refused,
+    RunnerError,
+    ToolFailed,
+    UsageError,
+    WorkspaceFailed,
+)
 from runner.messages import msg
 from runner.model.profile import Profile, Schedule
 from runner.model.remembered import Attempt
@@ -149,9 +158,12 @@ def keep_variables(profile: Profile, names: Iterable[str]) -> None:
         state.keep_environment(kept)
 
 
-def install(scheduler: Scheduler, job: Job, profile: Profile) -> tuple[Finding, ...]:
-    """Try out what the timer will do, as far as it can be tried; install it. Raises Obstructed, StepFailed, Refused."""
-    if obstacles := _tried(job, ProfileState.of(profile)):
+def install(scheduler: Scheduler, job: Job, profile: Profile, check: Callable[[], object]) -> tuple[Finding, ...]:
+    """Try out what the timer will do, as far as it can be tried; install it. Raises Obstructed, StepFailed, Refused.
+
+    `check` raises what stands in the way of a run, as far as the environment is concerned.
+    """
+    if obstacles := _tried(job, ProfileState.of(profile), check):
         raise Obstructed(obstacles)
     return scheduler.install(job)
 
@@ -187,20 +199,30 @@ def _noting(state: ProfileState) -> Iterator[None]:
         raise WorkspaceFailed(message, where=str(state.environment_path.parent), hint=hint) from None
 
 
-def _tried(job: Job, state: ProfileState) -> list[Finding]:
-    """What `run-due` says that it misses, in an environment like the timer's: not in the one of this shell."""
-    command = [*job.command, job.profile, "--check", "--format", "json"]
-    with running(command, _environment_of_a_timer(), inherits=False) as child:
-        output = child.stdout.read()
-        with suppress(ToolFailed):
+def _tried(job: Job, state: ProfileState, check: Callable[[], object]) -> list[Finding]:
+    """What a run would miss, in an environment like the timer's: not in the one of this shell.
+
+    First that the program starts there at all, then `check`, which raises what stands in the way.
+    """
+    environ = _environment_of_a_timer()
+    with running([*job.command[: job.command.index("-q")], "--version"], environ, inherits=False) as child:
+        child.stdout.read()
+        try:
             child.wait()
-            return []
-        said = child.last_words()
+        except ToolFailed as error:
+            return [Finding("schedule.tried", error.message, job.command[0])]
+    before = dict(os.environ)
     try:
-        errors = json.loads(output)["errors"]
-    except (ValueError, KeyError):
-        return [Finding("schedule.tried", msg("`runner run-due` cannot be run: {said}", said=said), job.command[0])]
-    found = [_finding(error) for error in errors]
+        _become(environ)
+        check()
+    except Interrupted:
+        raise
+    except RunnerError as error:
+        found = error.findings
+    else:
+        return []
+    finally:
+        _become(before)
     words = " ".join(str(finding.message) for finding in found)
     wanted = [name for name in dict.fromkeys(re.findall(r"[A-Za-z_]\w+", words)) if name in os.environ]
     message = msg("a timer has not the variables of this shell; what is missing for it stands above")
@@ -214,10 +236,10 @@ def _tried(job: Job, state: ProfileState) -> list[Finding]:
     return [*found, Finding("schedule.environment", message, hint=hint)]
 
 
-def _finding(error: Mapping[str, str | None]) -> Finding:
-    hint = error.get("hint")
-    text = msg("{text}", text=error.get("message"))
-    return Finding(str(error.get("code")), text, error.get("where"), None if hint is None else msg("{text}", text=hint))
+def _become(environ: Mapping[str, str]) -> None:
+    """Make `environ` the environment of this process, and of the programs that it starts."""
+    os.environ.clear()
+    os.environ.update(environ)
 
 
 def _environment_of_a_timer() -> dict[str, str]:

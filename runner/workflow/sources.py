@@ -118,6 +118,7 @@ class SafetySource:
     def __init__(self, replaced: Replaced) -> None:
         self._replaced = replaced
         self.label = f"the state before {replaced.run_id}"
+        self.shown = msg("the state before {run}", run=replaced.run_id)
         self.archive_id: str | None = None
         self.record: DatabaseRecord | None = (
             replaced.database.record if isinstance(replaced.database, KeptDump) else None

@@ -49,7 +49,7 @@ def examine_undo(profile: Profile, run_id: str | None, names: RunNames, reporter
 
 def _plan(profile: Profile, replaced: Replaced, names: RunNames) -> tuple[RestorePlan, SafetySource]:
     source = SafetySource(replaced)
-    wish = RestoreWish("undo", source.label, Variant(source.offered), compared=source.record is not None)
+    wish = RestoreWish("undo", source.shown, Variant(source.offered), compared=source.record is not None)
     return plan_restore(profile, source.offered, wish, names), source
 
 
