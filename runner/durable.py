@@ -27,7 +27,8 @@ def open_private(path: Path) -> FileIO:
 
     Without a buffer: whoever handles a signal may write to it in the middle of a write.
     """
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE), "ab", buffering=0)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, PRIVATE_FILE), "ab", buffering=0)
 
 
 def flush_file(file: BinaryIO) -> None:
