@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.crontabs import in_own_crontab
-from tests.projects import COMMAND, Project, sqlite_project
+from tests.projects import COMMAND, Project, postgresql_project, sqlite_project
 from tests.requirements import requires_program
+from tests.servers.installation import find_installation
+from tests.servers.postgresql import start_cluster
 
 DAILY = 'schedule: {daily: "23:00"}\n'
 
@@ -274,6 +276,28 @@ def test_variables_that_a_timer_lacks_are_named_and_kept_when_asked(tmp_path: Pa
     assert project.run("run-due", "--check").returncode == 0
     unset = project.run("schedule", "install", "app", "--with", "systemd", "--keep", "NOT_SET", environment=environment)
     assert unset.returncode == 2
+
+
+def test_a_scheduled_run_finds_the_password_that_was_kept(tmp_path: Path) -> None:
+    password = "clé = à nous #1"
+    with start_cluster(find_installation(), password=password) as cluster:
+        cluster.create_database("school")
+        cluster.sql("school", "CREATE TABLE payment (id int); INSERT INTO payment VALUES (1)")
+        project = postgresql_project(tmp_path / "app", cluster, "school", extra=DAILY)
+        profile = project.folder / "profiles" / "app.yml"
+        secret = f"user: {cluster.user}, password: {{env: SCHOOL_PASSWORD}}"
+        profile.write_text(profile.read_text("utf-8").replace(f"user: {cluster.user}", secret), "utf-8")
+        assert project.run("run-due").returncode == 10
+        environment, _ = stand_ins(tmp_path)
+        environment |= {"SCHOOL_PASSWORD": password}
+        install = ("schedule", "install", "app", "--with", "systemd", "--keep", "SCHOOL_PASSWORD")
+        assert project.run(*install, environment=environment).returncode == 3
+        (project.folder / ".runner" / "app" / "attempt.json").unlink()  # which would wait for an hour
+        done = project.run("run-due")
+        assert done.returncode == 0, done.stderr
+        assert len(project.archives()) == 1
+        logs = (project.folder / ".runner" / "app" / "logs").iterdir()
+        assert not [log for log in logs if password in log.read_text("utf-8")]
 
 
 def test_printing_changes_nothing(project: Project) -> None:
