@@ -84,14 +84,14 @@ class ProfileState:
             _ignore_by_git(self._state)
             descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise _unusable(self._state, error) from None
+            raise unusable(self._state, error) from None
         try:
             _lock(descriptor, self._folder)
             try:
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, f"{os.getpid()}\n".encode())
             except OSError as error:
-                raise _unusable(self._state, error) from None
+                raise unusable(self._state, error) from None
             yield
         finally:
             os.close(descriptor)
@@ -104,7 +104,7 @@ class ProfileState:
         try:
             return [path for folder in sorted((self._folder / "work").glob("*")) for path in _clean(folder)]
         except OSError as error:
-            raise _unusable(self._state, error) from None
+            raise unusable(self._state, error) from None
 
     def work_folder(self, run_id: str) -> Path:
         """The private folder of one run; see `workspace`."""
@@ -118,7 +118,7 @@ class ProfileState:
             try:
                 make_private_folder(folder)
             except OSError as error:
-                raise _unusable(self._state, error) from None
+                raise unusable(self._state, error) from None
             yield Workspace(folder)
         finally:
             # What cannot be removed now is named and removed by the next run; it must not hide how this one ended.
@@ -351,7 +351,7 @@ def _lock(descriptor: int, folder: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            raise _unusable(folder, error) from None
+            raise unusable(folder, error) from None
         holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
         raise LockHeld(
             msg("another run of this profile is going on (process {pid})", pid=holder or "?"),
@@ -360,9 +360,11 @@ def _lock(descriptor: int, folder: Path) -> None:
         ) from None
 
 
-def _unusable(folder: Path, error: OSError) -> WorkspaceFailed:
+def unusable(folder: Path, error: OSError | UnicodeError) -> WorkspaceFailed:
+    """What to say of a state folder that cannot be read or written."""
+    reason = error.strerror if isinstance(error, OSError) else None
     return WorkspaceFailed(
-        msg("the state folder cannot be used: {reason}", reason=error.strerror or str(error)),
+        msg("the state folder cannot be used: {reason}", reason=reason or str(error)),
         where=str(folder),
         hint=msg("check its permissions and free space, or set `state` in backup.yml"),
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from runner.cli.plans import plan_data, plan_lines
 from runner.cli.profiles import find_root, load_profile, with_destination
 from runner.cli.progress import reporter
 from runner.cli.reports import backup_data, backup_lines
-from runner.cli.run import Outcome, finding_data, print_finding
+from runner.cli.run import Outcome, attempted, finding_data, print_finding
 from runner.cli.settings import Settings
-from runner.errors import ExitCode, Finding, RunnerError, exit_code_of, interruption_in
+from runner.errors import ExitCode, Finding, RunnerError, interruption_in
 from runner.messages import msg
 from runner.model.plan import Plan
 from runner.model.profile import Variant
@@ -38,14 +39,8 @@ def apply_outcome(settings: Settings, request: Request) -> Outcome:
     """Raises RunnerError for one profile; for all of them, errors are part of the outcome."""
     if request.profile is not None:
         return _one(settings, request, request.profile)
-    outcomes: list[tuple[str, Outcome]] = []
-    for name in config.all_names(find_root(settings)):
-        try:
-            outcomes.append((name, _one(settings, request, name)))
-        except RunnerError as error:
-            if interruption_in(error) is not None:
-                raise
-            outcomes.append((name, Outcome(errors=error.findings, exit_code=exit_code_of(error))))
+    names = config.all_names(find_root(settings))
+    outcomes = [(name, attempted(partial(_one, settings, request, name))) for name in names]
     return together(outcomes)
 
 

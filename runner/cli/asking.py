@@ -1,12 +1,21 @@
-"""A question that is answered by yes or no, in the language in which it is asked."""
+"""Questions: whether anybody can be asked, and yes or no in the language of the question."""
+
+import sys
 
 import click
 
 from runner.cli.run import tell
+from runner.errors import Refused
 from runner.messages import Message, language_in_use, msg
 
 _YES = {"en": ("y", "yes"), "fr": ("o", "oui", "y", "yes")}
 _NO = ("", "n", "no", "non")
+
+
+def require_terminal(hint: Message) -> None:
+    """Raises Refused where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise Refused(msg("nobody can be asked: there is no terminal"), hint=hint)
 
 
 def agrees(question: Message) -> bool:

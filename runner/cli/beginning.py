@@ -12,7 +12,7 @@ import click
 from runner import config
 from runner.applications.django import DjangoProject, python_beside, read_project
 from runner.cli.apply import Request, apply_outcome
-from runner.cli.asking import agrees
+from runner.cli.asking import agrees, require_terminal
 from runner.cli.run import Outcome, print_finding, tell
 from runner.cli.settings import Settings
 from runner.cli.text import wrapped
@@ -187,9 +187,7 @@ class _Asking:
 
     @staticmethod
     def _answer(ask: Callable[[], T]) -> T:
-        if not sys.stdin.isatty():
-            hint = msg("say `--yes` to take the defaults, and the options of `runner init --help` for the rest")
-            raise Refused(msg("nobody can be asked: there is no terminal"), hint=hint)
+        require_terminal(msg("say `--yes` to take the defaults, and the options of `runner init --help` for the rest"))
         try:
             return ask()
         except click.Abort:

@@ -4,7 +4,7 @@ from runner.cli.health import status_outcome
 from runner.cli.run import Outcome
 from runner.cli.settings import Settings
 from runner.errors import UsageError
-from runner.messages import msg
+from runner.messages import Message, msg
 
 _WITH_PROFILES = (
     ("runner apply PROFILE", msg("make a backup")),
@@ -29,8 +29,6 @@ def overview_outcome(settings: Settings) -> Outcome:
     return Outcome({}, (*status.lines, "", *_commands(_WITH_PROFILES)), status.warnings)
 
 
-def _commands(commands: tuple[tuple[str, object], ...]) -> list[str]:
-    from runner.messages import localized
-
+def _commands(commands: tuple[tuple[str, Message], ...]) -> list[str]:
     width = max(len(command) for command, _ in commands)
-    return [f"  {command:{width}}  {localized(what)}" for command, what in commands]
+    return [f"  {command:{width}}  {what.localized()}" for command, what in commands]

@@ -1,7 +1,6 @@
 """The work of `runner restore`, `undo` and `recover`: what is asked, and what is told afterwards."""
 
 import secrets
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import Any, cast
 
 import click
 
-from runner.cli.asking import agrees
+from runner.cli.asking import agrees, require_terminal
 from runner.cli.moments import moment_text, parse_moment
 from runner.cli.plans import restore_plan_data, restore_plan_lines
 from runner.cli.profiles import load_profile, with_tools
@@ -132,11 +131,7 @@ def _confirmation(profile: str, report: Lines, *, yes: bool, keeps: bool) -> Con
     def ask(question: Question) -> None:
         for line in (*_question_lines(question), *_finding_lines(question)):
             tell(line)
-        if not sys.stdin.isatty():
-            raise Refused(
-                msg("nobody can be asked: there is no terminal"),
-                hint=msg("look at `--dry-run`, and say `--yes` if that is what you want"),
-            )
+        require_terminal(msg("look at `--dry-run`, and say `--yes` if that is what you want"))
         try:
             if keeps:
                 agreed = agrees(msg("Replace it?"))

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
 from runner.cli.text import finding_lines
-from runner.errors import ExitCode, Finding, Interrupted, RunnerError, exit_code_of
+from runner.errors import ExitCode, Finding, Interrupted, RunnerError, exit_code_of, interruption_in
 from runner.messages import counted, msg
+
+T = TypeVar("T")
 
 JSON_FORMAT_VERSION = 1
 _SHOWN = 21  # one that sums up, and twenty of its places
@@ -65,6 +67,16 @@ def carried_out(work: Callable[[], Outcome]) -> Outcome:
         return Outcome(errors=error.findings, exit_code=exit_code_of(error))
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is ours to explain
         return _bug(error)
+
+
+def attempted(work: Callable[[], T]) -> T | Outcome:
+    """Do one part of many: its error is its outcome, and the others go on. Only an interruption is raised."""
+    try:
+        return work()
+    except RunnerError as error:
+        if interruption_in(error) is not None:
+            raise
+        return Outcome(errors=error.findings, exit_code=exit_code_of(error))
 
 
 def present(outcome: Outcome, output_format: str = "text") -> ExitCode:

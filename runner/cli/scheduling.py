@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from runner import config
 from runner.cli.apply import Request, apply_outcome, together
 from runner.cli.moments import moment_text, noted_text
 from runner.cli.profiles import find_root, load_profile
-from runner.cli.run import Outcome, code_of, present, print_finding
+from runner.cli.run import Outcome, attempted, code_of, present, print_finding
 from runner.cli.settings import Settings
 from runner.cli.text import wrapped
 from runner.errors import (
@@ -22,7 +23,6 @@ from runner.errors import (
     RunnerError,
     UsageError,
     WorkspaceFailed,
-    exit_code_of,
     interruption_in,
     raise_all,
 )
@@ -55,26 +55,14 @@ def due_outcome(settings: Settings, wanted: Sequence[str], *, is_watch: bool = F
     outcomes: list[tuple[str, Outcome]] = []
     idle: list[str] = []
     for name in wanted or config.all_names(find_root(settings)):
-        try:
-            outcome = _due(settings, name, named_by_a_person=bool(wanted))
-            if is_watch:
-                _note_watching(settings, name)
-        except RunnerError as error:
-            if interruption_in(error) is not None:
-                raise
-            outcome = Outcome(errors=error.findings, exit_code=exit_code_of(error))
-        if outcome is not None:
-            outcomes.append((name, outcome))
+        due = partial(_due, settings, name, named_by_a_person=bool(wanted), is_watch=is_watch)
+        looked = attempted(due)
+        if isinstance(looked, Outcome):
+            outcomes.append((name, looked))
         elif not settings.quiet:
-            idle += _not_due(settings, name)
+            idle += _not_due(looked)
     made = together(outcomes)
     return replace(made, lines=(*made.lines, *idle))
-
-
-def _note_watching(settings: Settings, name: str) -> None:
-    """So that `doctor` knows that no timer is needed. What cannot be noted stops nothing."""
-    with suppress(OSError):
-        ProfileState.of(load_profile(settings, name, need_variables=False, ask=False)).note_watching()
 
 
 def watch_outcome(settings: Settings, wanted: Sequence[str]) -> Outcome:
@@ -82,14 +70,9 @@ def watch_outcome(settings: Settings, wanted: Sequence[str]) -> Outcome:
 
     What goes wrong with a configuration or with the output is told, and the next minute is another one.
     """
-    quiet = replace(settings, quiet=True)
+    look = partial(due_outcome, replace(settings, quiet=True), wanted, is_watch=True)
     while True:
-        try:
-            outcome = due_outcome(quiet, wanted, is_watch=True)
-        except RunnerError as error:
-            if interruption_in(error) is not None:
-                raise
-            outcome = Outcome(errors=error.findings, exit_code=exit_code_of(error))
+        outcome = attempted(look)
         try:
             present(outcome)
             time.sleep(_LOOK_EVERY_SECONDS - time.time() % _LOOK_EVERY_SECONDS)
@@ -162,17 +145,30 @@ def show_outcome(settings: Settings, profile: str, kind: str | None) -> Outcome:
     return Outcome(_data(job, scheduler, parts, has_schedule=known.schedule is not None), tuple(lines))
 
 
-def _due(settings: Settings, name: str, *, named_by_a_person: bool) -> Outcome | None:
-    """The backup of one profile, if one is due. Whether a good one is there, and young enough, is looked at always."""
+def _due(settings: Settings, name: str, *, named_by_a_person: bool, is_watch: bool) -> Outcome | Profile:
+    """What came of the backup that was due, or the profile for which none was.
+
+    Whether a good one is there, and young enough, is looked at always.
+    """
     unasked = load_profile(settings, name, need_variables=False, ask=False)
+    outcome: Outcome | None = None
     is_watched = unasked.max_age is not None and bool(unasked.notify)
     if unasked.schedule is None and not is_watched:
         if named_by_a_person:
             job_of(unasked, Path())  # which says what to do about it
-        return None
+    else:
+        outcome = _made_and_looked_after(settings, unasked, is_watched=is_watched)
+    if is_watch:
+        with suppress(OSError):  # so that `doctor` knows that no timer is needed
+            ProfileState.of(unasked).note_watching()
+    return unasked if outcome is None else outcome
+
+
+def _made_and_looked_after(settings: Settings, unasked: Profile, *, is_watched: bool) -> Outcome | None:
     try:
         with environment_of(unasked):
-            profile = load_profile(settings, name, need_variables=False, ask=False)  # by the variables that were kept
+            # Once more, by the variables that were kept.
+            profile = load_profile(settings, unasked.name, need_variables=False, ask=False)
             outcome = _made(settings, profile, _now())
             if is_watched:
                 _look_whether_overdue(profile, _now())
@@ -188,28 +184,22 @@ def _made(settings: Settings, profile: Profile, now: datetime) -> Outcome | None
     if due is None:
         return None
     made: list[Outcome] = []
+    request = Request(profile.name, None, None, dry_run=False, politely=True)
 
     def back_up() -> ExitCode:
-        try:
-            outcome = apply_outcome(settings, Request(profile.name, None, None, dry_run=False, politely=True))
-        except RunnerError as error:
-            if interruption_in(error) is not None:
-                raise
-            outcome = Outcome(errors=error.findings, exit_code=exit_code_of(error))
-        made.append(outcome)
-        return code_of(outcome)
+        made.append(attempted(partial(apply_outcome, settings, request)))
+        return code_of(made[0])
 
     run_scheduled(profile, due, now, back_up)
     return made[0]
 
 
-def _not_due(settings: Settings, name: str) -> list[str]:
+def _not_due(profile: Profile) -> list[str]:
     """When the next one is due, for a person who wonders why nothing is made."""
-    schedule = load_profile(settings, name, need_variables=False, ask=False).schedule
-    if schedule is None:
+    if profile.schedule is None:
         return []
-    due = moment_text(following(schedule, _now()))
-    return [msg("{profile}: nothing is due before {time}", profile=name, time=due).localized()]
+    due = moment_text(following(profile.schedule, _now()))
+    return [msg("{profile}: nothing is due before {time}", profile=profile.name, time=due).localized()]
 
 
 def _look_whether_overdue(profile: Profile, now: datetime) -> None:

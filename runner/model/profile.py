@@ -284,6 +284,20 @@ class Profile:
     warnings: tuple[Finding, ...] = ()
     """What is to be told whenever it is carried out."""
 
+    @property
+    def database_password(self) -> SecretReference | None:
+        return self.database.password if isinstance(self.database, PostgresqlConfig) else None
+
+    @property
+    def admin_password(self) -> SecretReference | None:
+        return None if self.restore.admin is None else self.restore.admin.password
+
+    @property
+    def notify_secrets(self) -> tuple[SecretReference, ...]:
+        """Addresses and passwords of those who are told."""
+        found = (each.password if isinstance(each, EmailNotifier) else each.url for each in self.notify)
+        return tuple(reference for reference in found if reference is not None)
+
     def serves(self, variant: Variant) -> bool:
         """Whether this profile has all the parts that `variant` holds."""
         if variant.has_database and self.database is None:

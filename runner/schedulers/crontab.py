@@ -25,23 +25,22 @@ class Crontab:
         return (Part("crontab", line_of(job).decode("utf-8", "backslashreplace") + "\n"),)
 
     def install(self, job: Job) -> tuple[Finding, ...]:
-        before = _read()
-        kept = [line for line in before.splitlines(keepends=True) if not _is_ours(line, job)]
+        kept = [line for line in _lines() if not _is_ours(line, job)]
         if kept and not kept[-1].endswith(b"\n"):
             kept[-1] += b"\n"
         _write(b"".join(kept) + line_of(job) + b"\n")
         return ()
 
     def remove(self, job: Job) -> bool:
-        before = _read()
-        kept = [line for line in before.splitlines(keepends=True) if not _is_ours(line, job)]
-        if len(kept) == len(before.splitlines()):
+        before = _lines()
+        kept = [line for line in before if not _is_ours(line, job)]
+        if len(kept) == len(before):
             return False
         _write(b"".join(kept))
         return True
 
     def installed(self, job: Job) -> tuple[Part, ...]:
-        lines = [line for line in _read().splitlines() if _is_ours(line, job)]
+        lines = [line.rstrip(b"\n") for line in _lines() if _is_ours(line, job)]
         return tuple(Part("crontab", line.decode("utf-8", "backslashreplace") + "\n") for line in lines)
 
 
@@ -61,12 +60,13 @@ def _is_ours(line: bytes, job: Job) -> bool:
     return line.rstrip().endswith(os.fsencode(_mark(job))) and not line.lstrip().startswith(b"#")
 
 
-def _read() -> bytes:
+def _lines() -> list[bytes]:
+    """The crontab's lines as they are, with their ends."""
     try:
-        return run(["crontab", "-l"])
+        return run(["crontab", "-l"]).splitlines(keepends=True)
     except ToolFailed as error:
         if "no crontab" in str(error).lower():
-            return b""
+            return []
         raise
 
 

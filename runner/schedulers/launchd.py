@@ -30,8 +30,7 @@ class Launchd:
         _refuse_foreign(path, job)
         with put_back_on_failure([path]):
             if path.exists():
-                with suppress(StepFailed):
-                    run(["launchctl", "bootout", f"{_domain()}/{_label(job)}"])
+                _unload(job)
             (part,) = self.parts(job)
             write_text(path, part.content)
             _load(path)
@@ -42,8 +41,7 @@ class Launchd:
         if not path.exists():
             return False
         _refuse_foreign(path, job)
-        with suppress(StepFailed):  # one that is not loaded
-            run(["launchctl", "bootout", f"{_domain()}/{_label(job)}"])
+        _unload(job)
         with writing(path):
             path.unlink()
         return True
@@ -55,6 +53,11 @@ class Launchd:
         except StepFailed:  # not loaded, or no launchd at all
             return ()
         return (Part(str(path), path.read_text("utf-8", "replace")),) if path.exists() else ()
+
+
+def _unload(job: Job) -> None:
+    with suppress(StepFailed):  # one that is not loaded
+        run(["launchctl", "bootout", f"{_domain()}/{_label(job)}"])
 
 
 def _load(path: Path) -> None:

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import config
+from runner.config.reading import DEFAULT_SAFETY_COPIES, DEFAULT_STATE
 from runner.errors import Refused
 from runner.messages import msg
 from runner.workflow.profile_text import Beginning, backup_text, profile_text
-
-SAFETY_COPIES = "backups_local"
-STATE = ".runner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ def _taken_back_on_failure(written: list[Path]) -> Iterator[None]:
 def _ignore(beginning: Beginning) -> Iterator[Path]:
     """What no repository should hold: backups, safety copies, state. The file, where it had to be changed."""
     file = beginning.folder / ".gitignore"
-    wanted = [STATE, SAFETY_COPIES]
+    wanted = [DEFAULT_STATE, DEFAULT_SAFETY_COPIES]
     if beginning.destination.is_relative_to(beginning.folder):
         wanted.append(beginning.destination.relative_to(beginning.folder).as_posix())
     before = file.read_bytes() if file.exists() else b""

@@ -33,7 +33,7 @@ from runner.workflow.media import check_sources, survey
 from runner.workflow.pending import read_journal
 from runner.workflow.places import open_capture, open_destination, open_restoration
 from runner.workflow.references import ReferenceCheck
-from runner.workflow.scheduling import job_of, notify_secrets_missing
+from runner.workflow.scheduling import job_of
 from runner.workflow.surroundings import ONEDRIVE
 
 CLOCK_SECONDS: Final = 60
@@ -114,10 +114,9 @@ def _warning(subject: str, finding: Finding) -> Check:
 
 def _secrets(profile: Profile) -> Iterator[Check]:
     """What a backup cannot do without is a problem; whom to tell, and an administrator, are warnings."""
-    password = getattr(profile.database, "password", None)
-    yield from (_problem("secrets", finding) for error in missing(password) for finding in error.findings)
-    admin = profile.restore.admin
-    others = [*notify_secrets_missing(profile), *(missing(admin.password) if admin is not None else ())]
+    needed = missing(profile.database_password)
+    yield from (_problem("secrets", finding) for error in needed for finding in error.findings)
+    others = [error for each in (*profile.notify_secrets, profile.admin_password) for error in missing(each)]
     yield from (_warning("secrets", finding) for error in others for finding in error.findings)
 
 

@@ -25,7 +25,7 @@ from runner.errors import (
 from runner.events import Logged, Noticed, Reporter, StageEnded, StageStarted
 from runner.messages import Message, msg
 from runner.model.plan import Action
-from runner.model.profile import Command, PostgresqlConfig, Profile, Variant
+from runner.model.profile import Command, Profile, Variant
 from runner.model.secret import EnvironmentSecret
 from runner.planning.hooks import hook_title
 from runner.process import Ended, run_attended
@@ -163,9 +163,7 @@ _SHORTEST_SECRET = 6
 
 def _without_secrets(text: str, profile: Profile) -> str:
     """What a program prints may hold what it inherited: a list of its variables, a connection string."""
-    references = [profile.database.password] if isinstance(profile.database, PostgresqlConfig) else []
-    references += [] if profile.restore.admin is None else [profile.restore.admin.password]
-    references += [getattr(each, name, None) for each in profile.notify for name in ("url", "password")]
+    references = (profile.database_password, profile.admin_password, *profile.notify_secrets)
     values = [_value(reference) for reference in references if isinstance(reference, EnvironmentSecret)]
     with contextlib.suppress(OSError, UnicodeError):
         kept = ProfileState.of(profile).environment().values()

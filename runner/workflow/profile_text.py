@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from runner.config import escaped
+from runner.config.reading import DEFAULT_SAFETY_COPIES, DEFAULT_STATE
 from runner.messages import Message, msg
 from runner.model.profile import PostgresqlConfig
 
@@ -65,7 +66,7 @@ def backup_text() -> str:
         "The root of this project: commands use the nearest backup.yml, here or above. Relative paths start here."
     )
     state = msg("Locks, work in progress, and what is known about each archive. Keep it out of synchronised folders.")
-    return f"{_comment(root)}\nversion: 1\n\n{_comment(state)}\n# state: .runner\n"
+    return f"{_comment(root)}\nversion: 1\n\n{_comment(state)}\n# state: {DEFAULT_STATE}\n"
 
 
 def profile_text(beginning: Beginning) -> str:
@@ -112,7 +113,7 @@ def _parts(beginning: Beginning) -> Iterator[list[str]]:
         "restore:",
         *(["  variants: [full, db-only, media-only]"] if _has_both(beginning.source) else []),
         _comment(msg("What a restore replaces is kept here first, so that `runner undo` can bring it back."), "  "),
-        "  safety_copy: {path: backups_local, keep_last: 3}",
+        f"  safety_copy: {{path: {DEFAULT_SAFETY_COPIES}, keep_last: 3}}",
     ]
 
 

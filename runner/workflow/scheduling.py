@@ -28,7 +28,7 @@ from runner.schedulers.base import Job, Scheduler
 from runner.schedulers.crontab import Crontab
 from runner.schedulers.times import previous
 from runner.secrets import missing
-from runner.state import ProfileState
+from runner.state import ProfileState, unusable
 
 MOST_TRIES: Final = 3
 """How often a backup is tried for one time that it was due."""
@@ -112,14 +112,7 @@ def environment_of(profile: Profile) -> Iterator[None]:
 
 def secrets_missing(profile: Profile) -> list[RunnerError]:
     """What a scheduled run will need and could not read now: the database's password, and whom to tell."""
-    password = getattr(profile.database, "password", None)
-    return [*missing(password), *notify_secrets_missing(profile)]
-
-
-def notify_secrets_missing(profile: Profile) -> list[RunnerError]:
-    """Addresses and passwords of those who are told."""
-    references = [getattr(each, name, None) for each in profile.notify for name in ("url", "password")]
-    return [error for reference in references for error in missing(reference)]
+    return [error for each in (profile.database_password, *profile.notify_secrets) for error in missing(each)]
 
 
 def job_of(profile: Profile, root_file: Path) -> Job:
@@ -194,9 +187,7 @@ def _noting(state: ProfileState) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeError) as error:
-        message = msg("the state folder cannot be used: {reason}", reason=str(error))
-        hint = msg("check its permissions and free space, or set `state` in backup.yml")
-        raise WorkspaceFailed(message, where=str(state.environment_path.parent), hint=hint) from None
+        raise unusable(state.environment_path.parent, error) from None
 
 
 def _tried(job: Job, state: ProfileState, check: Callable[[], object]) -> list[Finding]:
